@@ -1,0 +1,229 @@
+/* check_probe.c - asks one endpoint what it can do, through a client of its own.
+ *
+ * Happy path: identity (one call, which also opens the connection), head (five calls, one after the
+ * other), then a batch's worth of calls at once with one request in flight: what cannot go at once
+ * waits and leaves as a batch. The status tells what was learned.
+ * Failure modes: the first question that fails ends it, and its reason is the endpoint's. */
+#include "cli/check_probe.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a family is asked. */
+static const struct {
+    const char *identity, *head;
+    bool any_answer; /* an error from the node shows that it is there */
+} questions[] = {[RPCFAN_GENERIC] = {"rpc_modules", "rpc_modules", true},
+                 [RPCFAN_EVM] = {"eth_chainId", "eth_blockNumber", false},
+                 [RPCFAN_SOLANA] = {"getGenesisHash", "getSlot", false}};
+
+/* One probe under way. */
+struct probing {
+    rpcfan_client_t *client;
+    enum rpcfan_family family;
+    uint64_t deadline_ms;
+    struct rf_probe *out;
+};
+
+bool rf_probe_text(struct rpcfan_slice json, char *out, size_t size)
+{
+    const char *p = json.data;
+    size_t n = json.len;
+    out[0] = '\0';
+    if (n >= 2 && p[0] == '"') {
+        p++;
+        n -= 2;
+    }
+    if (n == 0 || n >= size)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        bool digit = p[i] >= '0' && p[i] <= '9';
+        bool letter = (p[i] >= 'a' && p[i] <= 'z') || (p[i] >= 'A' && p[i] <= 'Z');
+        if (!digit && (!letter || p == json.data)) /* letters only where it stood in quotes */
+            return false;
+    }
+    memcpy(out, p, n);
+    out[n] = '\0';
+    char *end;
+    uint64_t v = n <= 18 && strncmp(out, "0x", 2) == 0 ? strtoull(out + 2, &end, 16) : 0;
+    if (n > 2 && n <= 18 && strncmp(out, "0x", 2) == 0 && *end == '\0')
+        snprintf(out, size, "%" PRIu64, v);
+    return true;
+}
+
+static bool is_answer(const struct probing *p, const rpcfan_result_t *res)
+{
+    enum rpcfan_err rc = rpcfan_result_err(res);
+    return rc == RPCFAN_OK || (rc == RPCFAN_ERPC && questions[p->family].any_answer);
+}
+
+static void fail_probe(struct rf_probe *out, const char *method, const char *why)
+{
+    out->failed = true;
+    snprintf(out->why, sizeof out->why, "%s: %s", method, why);
+    for (char *c = out->why; *c != '\0'; c++) { /* a node's own words may be in it */
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = ' ';
+    }
+}
+
+static void fail_by_result(struct rf_probe *out, const char *method, const rpcfan_result_t *res)
+{
+    const char *detail = rpcfan_result_detail(res);
+    fail_probe(out, method,
+               detail[0] != '\0' ? detail : rpcfan_err_text(rpcfan_result_err(res)));
+}
+
+/* One call; false where it failed, with `out->failed` set. */
+static bool ask(struct probing *p, const char *method, char *text, size_t size)
+{
+    rpcfan_result_t *res = NULL;
+    struct rpcfan_error err = {0};
+    struct rpcfan_request req = {.size = sizeof req, .method = method, .timeout_ms = p->deadline_ms};
+    if (rpcfan_call_wait(p->client, &req, &res, &err) != RPCFAN_OK) {
+        fail_probe(p->out, method, err.text);
+        return false;
+    }
+    bool fine = is_answer(p, res);
+    if (!fine)
+        fail_by_result(p->out, method, res);
+    else if (!questions[p->family].any_answer &&
+             !rf_probe_text(rpcfan_result_json(res), text, size)) {
+        fail_probe(p->out, method, "the answer is neither a number nor a short text");
+        fine = false;
+    }
+    rpcfan_result_unref(res);
+    return fine;
+}
+
+/* The member of the status that is this client's only endpoint. */
+static json_t *read_status(struct probing *p)
+{
+    char *text = NULL;
+    if (rpcfan_status(p->client, &text) != RPCFAN_OK)
+        return NULL;
+    json_t *status = json_loads(text, 0, NULL);
+    rpcfan_free(text);
+    json_t *network = json_array_get(json_object_get(status, "networks"), 0);
+    json_t *ep = json_array_get(json_object_get(network, "endpoints"), 0);
+    json_incref(ep);
+    json_decref(status);
+    return ep;
+}
+
+static uint64_t batch_member(const json_t *ep, const char *key)
+{
+    json_int_t v = json_integer_value(json_object_get(json_object_get(ep, "batch"), key));
+    return v > 0 ? (uint64_t)v : 0;
+}
+
+static void read_latency(struct probing *p)
+{
+    json_t *ep = read_status(p);
+    p->out->latency_ms =
+        json_number_value(json_object_get(json_object_get(ep, "latency_ms"), "p50"));
+    json_decref(ep);
+}
+
+static void read_batch(struct probing *p)
+{
+    json_t *ep = read_status(p);
+    uint64_t proven = batch_member(ep, "proven");
+    if (batch_member(ep, "refusals") > 0) {
+        p->out->batch_state = RF_PROBE_BATCH_CAPPED;
+        p->out->batch = batch_member(ep, "limit");
+    } else if (proven > 1) {
+        p->out->batch_state = RF_PROBE_BATCH_PASSED;
+        p->out->batch = proven;
+    } else {
+        p->out->batch_state = RF_PROBE_BATCH_UNKNOWN;
+    }
+    json_decref(ep);
+}
+
+/* Take `n` answers off the queue; false where one is a failure. */
+static bool await_answers(struct probing *p, rpcfan_cq_t *cq, size_t n, const char *method)
+{
+    struct pollfd fd = {.fd = rpcfan_cq_fd(cq), .events = POLLIN};
+    while (n > 0) {
+        rpcfan_result_t *res[RF_PROBE_BATCH_MAX + 1];
+        size_t got = rpcfan_cq_poll(cq, res, RF_COUNT(res));
+        for (size_t i = 0; i < got; i++) {
+            if (!p->out->failed && !is_answer(p, res[i]))
+                fail_by_result(p->out, method, res[i]);
+            rpcfan_result_unref(res[i]);
+        }
+        n -= got;
+        if (got == 0)
+            poll(&fd, 1, -1); /* each call has a deadline: every answer comes */
+    }
+    return !p->out->failed;
+}
+
+static void ask_batch(struct probing *p, uint32_t most)
+{
+    const char *method = questions[p->family].head;
+    rpcfan_cq_t *cq = NULL;
+    struct rpcfan_error err = {0};
+    size_t sent = 0, n = (size_t)rf_min_u64(most, RF_PROBE_BATCH_MAX) + 1;
+
+    if (rpcfan_cq_new(p->client, &cq) != RPCFAN_OK) {
+        fail_probe(p->out, method, "out of memory or descriptors");
+        return;
+    }
+    for (; sent < n; sent++) {
+        struct rpcfan_request req = {
+            .size = sizeof req, .method = method, .timeout_ms = p->deadline_ms, .cq = cq};
+        if (rpcfan_call(p->client, &req, NULL, &err) != RPCFAN_OK) {
+            fail_probe(p->out, method, err.text);
+            break;
+        }
+    }
+    if (await_answers(p, cq, sent, method))
+        read_batch(p);
+    rpcfan_cq_free(cq);
+}
+
+static void ask_all(struct probing *p, uint32_t batch)
+{
+    struct rf_probe *out = p->out;
+    if (!ask(p, questions[p->family].identity, out->identity, sizeof out->identity))
+        return;
+    for (int i = 0; i < RF_PROBE_SAMPLES; i++) {
+        if (!ask(p, questions[p->family].head, out->head, sizeof out->head))
+            return;
+    }
+    read_latency(p);
+    if (batch > 1)
+        ask_batch(p, batch);
+}
+
+enum rpcfan_err rf_probe_endpoint(const struct rpcfan_options *base,
+                                  const struct rpcfan_network_options *net,
+                                  const struct rpcfan_endpoint_options *ep, uint64_t deadline_ms,
+                                  struct rf_probe *out, struct rpcfan_error *err)
+{
+    struct rpcfan_options options = *base;
+    struct rpcfan_network_options only = *net;
+    struct rpcfan_endpoint_options one = *ep;
+    struct probing p = {.family = net->family, .deadline_ms = deadline_ms, .out = out};
+
+    memset(out, 0, sizeof *out);
+    one.in_flight = 1; /* so that calls wait, and form a batch */
+    only.endpoints = &one;
+    only.n_endpoints = 1;
+    only.attempts = 1; /* what fails once is what is to be found out */
+    options.networks = &only;
+    options.n_networks = 1;
+    options.loop = NULL;
+    enum rpcfan_err rc = rpcfan_client_new(&options, &p.client, err);
+    if (rc != RPCFAN_OK)
+        return rc;
+    ask_all(&p, ep->batch);
+    rpcfan_client_free(p.client);
+    return RPCFAN_OK;
+}

@@ -1,0 +1,121 @@
+/* client.h - the inside of a client: what other threads share with the loop thread, and what only the
+ * loop thread touches. Internal to src/client. */
+#ifndef RF_CLIENT_CLIENT_H
+#define RF_CLIENT_CLIENT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <uv.h>
+
+#include "base/log.h"
+#include "core/core.h"
+#include "net/http.h"
+
+#define RF_TAIL_INLINE 232 /* bytes of method and params kept without an allocation */
+#define RF_SLAB_CHUNK 128
+
+/** A call and, later, its result: one slab object from submit to the last unref. */
+struct rpcfan_result {
+    struct rf_call call; /* the core's while it is pending */
+    rpcfan_client_t *client;
+    rpcfan_call_cb cb;
+    rpcfan_cq_t *cq;
+    void *arg;
+    atomic_uint refs;
+    uint32_t slot, generation; /* name it for rpcfan_cancel(); under the client's lock */
+    bool cancel_asked;         /* under the client's lock */
+    char *big_tail;            /* owned; NULL where the tail is inline */
+    char tail[RF_TAIL_INLINE];
+};
+
+/** A thread that waits for a status text. Lives on its stack. */
+struct rf_status_wait {
+    struct rf_status_wait *next;
+    struct rf_buf text;
+    bool done, closed;
+};
+
+/** Shared between threads, under `lock`. */
+struct rf_inbox {
+    pthread_mutex_t lock;
+    pthread_cond_t room;      /* pending went down, or the client closed */
+    pthread_cond_t status;    /* a status text is ready */
+    struct rf_link submitted; /* rf_call.link */
+    struct rf_link unused;    /* free results */
+    rpcfan_call_id *cancel;   /* owned; n_cancel ids, at most one a pending call */
+    uint32_t n_cancel;
+    struct rf_status_wait *status_waits;
+    uint32_t pending, pending_max;
+    uint64_t bytes, bytes_max;
+    uint32_t waiters;  /* threads in rpcfan_call_wait() for room */
+    uint32_t per_s;    /* completions in the last second, for retry_in_ms */
+    bool woken;        /* the async was sent and not yet served */
+    bool closing;      /* no more calls */
+    bool async_open;
+    int close_mode;    /* asked for and not yet handed to the core; -1: none */
+    struct rpcfan_result **chunk; /* owned; each RF_SLAB_CHUNK results */
+    uint32_t n_chunks;
+};
+
+struct rpcfan_client {
+    struct rf_inbox in;
+
+    /* set up once */
+    struct rpcfan_endpoint_options **endpoint; /* owned copies, by endpoint id */
+    uint32_t n_endpoints;
+    struct rf_log log;
+    uv_loop_t *loop;
+    uv_loop_t own_loop;
+    bool own_thread;
+    pthread_t thread;
+
+    /* the loop thread's */
+    pthread_t loop_thread; /* whoever ran the last turn; atomic flag says whether it is set */
+    atomic_bool loop_thread_known;
+    struct rf_core *core;
+    struct rf_http *http;
+    struct rf_event *event; /* owned; room for a whole turn */
+    uint32_t event_cap;
+    struct rf_link replies; /* rf_exchange.link */
+    uv_async_t async;
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_timer_t timer;
+    bool dirty;      /* a turn is due */
+    bool stopping;   /* http is being closed */
+    int open_handles;
+    uint64_t armed_ns;
+    uint64_t second, second_done; /* completions a second */
+    rpcfan_closed_cb closed_cb;
+    void *closed_arg;
+    atomic_bool closed;
+};
+
+/** Copy endpoint options with all their strings. @return owned, or NULL. */
+struct rpcfan_endpoint_options *rf_endpoint_options_copy(const struct rpcfan_endpoint_options *o);
+/** Free a copy. NULL is ignored. */
+void rf_endpoint_options_free(struct rpcfan_endpoint_options *o);
+
+/** A fresh result from the slab. Call with the lock held. @return NULL when out of memory. */
+struct rpcfan_result *rf_result_take(rpcfan_client_t *c);
+/** Put a result back that was never submitted or has no owner left. Takes the lock. */
+void rf_result_put(struct rpcfan_result *r);
+/** The live result that an id names, or NULL. Call with the lock held. */
+struct rpcfan_result *rf_result_find(rpcfan_client_t *c, rpcfan_call_id id);
+/** Free the slab. */
+void rf_result_free_all(rpcfan_client_t *c);
+
+/** Make the loop take a turn soon. Call with the lock held. */
+void rf_client_wake(rpcfan_client_t *c);
+/** Release `calls` and `bytes` of the pending cap. Takes the lock. */
+void rf_client_release(rpcfan_client_t *c, uint32_t calls, uint64_t bytes);
+/** Whether this is the loop thread. */
+bool rf_client_on_loop(const rpcfan_client_t *c);
+/** Append answers to a completion queue: takes the list over. */
+void rf_cq_push(rpcfan_cq_t *cq, struct rf_link *list);
+/** Start the loop handles. @return 0 or RPCFAN_EIO. Thread: loop's. */
+enum rpcfan_err rf_turn_start(rpcfan_client_t *c);
+/** Build the HTTP side; its replies come to the turn. @return as rf_http_new(). Thread: loop's. */
+enum rpcfan_err rf_turn_http(rpcfan_client_t *c, uint32_t in_flight, struct rpcfan_error *err);
+
+#endif

@@ -1,0 +1,91 @@
+/* cq.c - completion queues: answers in order of arrival behind a pollable descriptor. Answers that
+ * nobody has taken count against the pending cap, so the queue is bounded by it. */
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "client/client.h"
+
+struct rpcfan_cq {
+    rpcfan_client_t *client;
+    pthread_mutex_t lock;
+    struct rf_link ready; /* rf_call.link */
+    int fd;
+};
+
+enum rpcfan_err rpcfan_cq_new(rpcfan_client_t *client, rpcfan_cq_t **out)
+{
+    rpcfan_cq_t *cq = rf_alloc(sizeof *cq);
+    if (cq == NULL)
+        return RPCFAN_ENOMEM;
+    cq->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (cq->fd < 0) {
+        rf_free(cq);
+        return RPCFAN_EIO;
+    }
+    cq->client = client;
+    rf_list_init(&cq->ready);
+    pthread_mutex_init(&cq->lock, NULL);
+    *out = cq;
+    return RPCFAN_OK;
+}
+
+int rpcfan_cq_fd(const rpcfan_cq_t *cq)
+{
+    return cq->fd;
+}
+
+static void signal_ready(rpcfan_cq_t *cq)
+{
+    uint64_t one = 1;
+    while (write(cq->fd, &one, sizeof one) < 0 && errno == EINTR)
+        ;
+}
+
+static void clear_ready(rpcfan_cq_t *cq)
+{
+    uint64_t count;
+    while (read(cq->fd, &count, sizeof count) < 0 && errno == EINTR)
+        ;
+}
+
+void rf_cq_push(rpcfan_cq_t *cq, struct rf_link *list)
+{
+    pthread_mutex_lock(&cq->lock);
+    bool was_empty = rf_list_empty(&cq->ready);
+    rf_list_splice(&cq->ready, list);
+    if (was_empty)
+        signal_ready(cq);
+    pthread_mutex_unlock(&cq->lock);
+}
+
+size_t rpcfan_cq_poll(rpcfan_cq_t *cq, rpcfan_result_t **out, size_t n)
+{
+    size_t taken = 0;
+    uint64_t bytes = 0;
+    pthread_mutex_lock(&cq->lock);
+    while (taken < n && !rf_list_empty(&cq->ready)) {
+        struct rf_link *l = rf_list_shift(&cq->ready);
+        out[taken] = RF_CONTAINER(l, struct rpcfan_result, call.link);
+        bytes += out[taken++]->call.tail_len;
+    }
+    if (rf_list_empty(&cq->ready) && taken > 0)
+        clear_ready(cq);
+    pthread_mutex_unlock(&cq->lock);
+    if (taken > 0)
+        rf_client_release(cq->client, (uint32_t)taken, bytes);
+    return taken;
+}
+
+void rpcfan_cq_free(rpcfan_cq_t *cq)
+{
+    if (cq == NULL)
+        return;
+    rpcfan_result_t *res;
+    while (rpcfan_cq_poll(cq, &res, 1) == 1)
+        rpcfan_result_unref(res);
+    pthread_mutex_destroy(&cq->lock);
+    close(cq->fd);
+    rf_free(cq);
+}

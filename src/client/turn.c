@@ -1,0 +1,265 @@
+/* turn.c - the loop turn: gather what happened, step the core once, carry out its actions.
+ *
+ * Happy path: handles only note that something happened; one prepare and one check handle around the
+ * poll run the turn, so that all events of a loop iteration meet the core together and leave as few
+ * batches as possible. User callbacks run at the end, when nothing of ours is half done.
+ * Failure modes: the core asks for aborts: the replies come back later like any other; closing: when
+ * the core is idle, http is closed, then the handles, then the closed callback runs. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "client/client.h"
+
+static void turn(rpcfan_client_t *c);
+
+static void on_async(uv_async_t *h)
+{
+    ((rpcfan_client_t *)h->data)->dirty = true;
+}
+
+static void on_timer(uv_timer_t *h)
+{
+    rpcfan_client_t *c = h->data;
+    c->armed_ns = RF_NEVER;
+    c->dirty = true;
+}
+
+static void on_prepare(uv_prepare_t *h)
+{
+    turn(h->data);
+}
+
+static void on_check(uv_check_t *h)
+{
+    turn(h->data);
+}
+
+static void on_reply(struct rf_exchange *ex, void *arg)
+{
+    rpcfan_client_t *c = arg;
+    rf_list_push(&c->replies, &ex->link);
+    c->dirty = true;
+}
+
+static void on_handle_closed(uv_handle_t *h)
+{
+    rpcfan_client_t *c = h->data;
+    if (--c->open_handles > 0)
+        return;
+    pthread_mutex_lock(&c->in.lock);
+    rpcfan_closed_cb cb = c->closed_cb;
+    void *arg = c->closed_arg;
+    pthread_mutex_unlock(&c->in.lock);
+    rf_http_free(c->http);
+    c->http = NULL;
+    atomic_store(&c->closed, true);
+    if (cb != NULL)
+        cb(c, arg);
+}
+
+static void on_http_closed(void *arg)
+{
+    rpcfan_client_t *c = arg;
+    pthread_mutex_lock(&c->in.lock);
+    c->in.async_open = false;
+    for (struct rf_status_wait *w = c->in.status_waits; w != NULL; w = w->next)
+        w->done = w->closed = true;
+    c->in.status_waits = NULL;
+    pthread_cond_broadcast(&c->in.status);
+    pthread_mutex_unlock(&c->in.lock);
+    uv_close((uv_handle_t *)&c->async, on_handle_closed);
+    uv_close((uv_handle_t *)&c->prepare, on_handle_closed);
+    uv_close((uv_handle_t *)&c->check, on_handle_closed);
+    uv_close((uv_handle_t *)&c->timer, on_handle_closed);
+}
+
+enum rpcfan_err rf_turn_start(rpcfan_client_t *c)
+{
+    rf_list_init(&c->replies);
+    c->armed_ns = RF_NEVER;
+    if (uv_async_init(c->loop, &c->async, on_async) != 0)
+        return RPCFAN_EIO;
+    uv_prepare_init(c->loop, &c->prepare);
+    uv_check_init(c->loop, &c->check);
+    uv_timer_init(c->loop, &c->timer);
+    c->async.data = c->prepare.data = c->check.data = c->timer.data = c;
+    uv_prepare_start(&c->prepare, on_prepare);
+    uv_check_start(&c->check, on_check);
+    uv_unref((uv_handle_t *)&c->prepare);
+    uv_unref((uv_handle_t *)&c->check);
+    uv_unref((uv_handle_t *)&c->timer);
+    c->open_handles = 4;
+    c->in.async_open = true;
+    return RPCFAN_OK;
+}
+
+static void add_event(rpcfan_client_t *c, uint32_t *n, struct rf_event ev)
+{
+    c->event[(*n)++] = ev;
+}
+
+/* Whatever other threads left, in the order in which it must be told. */
+static uint32_t take_inbox(rpcfan_client_t *c, struct rf_status_wait **waits)
+{
+    struct rf_inbox *in = &c->in;
+    uint32_t n = 0;
+    pthread_mutex_lock(&in->lock);
+    in->woken = false;
+    struct rf_link *l;
+    while ((l = rf_list_shift(&in->submitted)) != NULL)
+        add_event(c, &n, (struct rf_event){.kind = RF_EV_SUBMIT,
+                                           .call = RF_CONTAINER(l, struct rf_call, link)});
+    for (uint32_t i = 0; i < in->n_cancel; i++) {
+        struct rpcfan_result *r = rf_result_find(c, in->cancel[i]);
+        if (r != NULL)
+            add_event(c, &n, (struct rf_event){.kind = RF_EV_CANCEL, .call = &r->call});
+    }
+    in->n_cancel = 0;
+    if (in->close_mode >= 0)
+        add_event(c, &n, (struct rf_event){.kind = RF_EV_CLOSE,
+                                           .mode = (enum rpcfan_close_mode)in->close_mode});
+    in->close_mode = -1;
+    *waits = in->status_waits;
+    in->status_waits = NULL;
+    pthread_mutex_unlock(&in->lock);
+    while ((l = rf_list_shift(&c->replies)) != NULL)
+        add_event(c, &n, (struct rf_event){.kind = RF_EV_REPLY,
+                                           .ex = RF_CONTAINER(l, struct rf_exchange, link)});
+    return n;
+}
+
+static void answer_status(rpcfan_client_t *c, struct rf_status_wait *waits, uint64_t now_ns)
+{
+    if (waits == NULL)
+        return;
+    for (struct rf_status_wait *w = waits; w != NULL; w = w->next)
+        rf_core_status(c->core, now_ns, &w->text);
+    pthread_mutex_lock(&c->in.lock);
+    while (waits != NULL) {
+        struct rf_status_wait *next = waits->next;
+        waits->done = true;
+        waits = next;
+    }
+    pthread_cond_broadcast(&c->in.status);
+    pthread_mutex_unlock(&c->in.lock);
+}
+
+static void put_on_wire(rpcfan_client_t *c, struct rf_actions *a)
+{
+    struct rf_link *l;
+    while ((l = rf_list_shift(&a->abort)) != NULL)
+        rf_http_abort(c->http, RF_CONTAINER(l, struct rf_exchange, link));
+    while ((l = rf_list_shift(&a->send)) != NULL)
+        rf_http_send(c->http, RF_CONTAINER(l, struct rf_exchange, link));
+    rf_http_kick(c->http);
+}
+
+static void count_rate(rpcfan_client_t *c, uint32_t done, uint64_t now_ns)
+{
+    uint64_t second = now_ns / RF_SEC;
+    if (second != c->second) {
+        pthread_mutex_lock(&c->in.lock);
+        c->in.per_s = second == c->second + 1 ? (uint32_t)c->second_done : 0;
+        pthread_mutex_unlock(&c->in.lock);
+        c->second = second;
+        c->second_done = 0;
+    }
+    c->second_done += done;
+}
+
+/* Hand answers over. Runs of answers for one queue go in one push; the pending cap is released for
+ * callbacks before they run, so that they can submit. */
+static void deliver(rpcfan_client_t *c, struct rf_link *done, uint64_t now_ns)
+{
+    uint32_t n = 0, released = 0;
+    uint64_t bytes = 0;
+    for (struct rf_link *l = done->next; l != done; l = l->next) {
+        struct rpcfan_result *r = RF_CONTAINER(l, struct rpcfan_result, call.link);
+        n++;
+        if (r->cq == NULL) {
+            released++;
+            bytes += r->call.tail_len;
+        }
+    }
+    count_rate(c, n, now_ns);
+    if (released > 0)
+        rf_client_release(c, released, bytes);
+    while (!rf_list_empty(done)) {
+        struct rpcfan_result *r = RF_CONTAINER(done->next, struct rpcfan_result, call.link);
+        if (r->cq == NULL) {
+            rf_list_remove(&r->call.link);
+            r->cb(r, r->arg);
+            rpcfan_result_unref(r);
+            continue;
+        }
+        rpcfan_cq_t *cq = r->cq;
+        struct rf_link run;
+        rf_list_init(&run);
+        while (!rf_list_empty(done)) {
+            r = RF_CONTAINER(done->next, struct rpcfan_result, call.link);
+            if (r->cq != cq)
+                break;
+            rf_list_remove(&r->call.link);
+            rf_list_push(&run, &r->call.link);
+        }
+        rf_cq_push(cq, &run);
+    }
+}
+
+static void arm(rpcfan_client_t *c, uint64_t now_ns)
+{
+    uint64_t at = rf_core_deadline(c->core);
+    if (at == c->armed_ns)
+        return;
+    c->armed_ns = at;
+    if (at == RF_NEVER) {
+        uv_timer_stop(&c->timer);
+        return;
+    }
+    uint64_t ms = (rf_time_sub(at, now_ns) + RF_MS - 1) / RF_MS;
+    uv_update_time(c->loop);
+    uv_timer_start(&c->timer, on_timer, ms, 0);
+}
+
+/* A timer may fire up to a millisecond before the core's time: then it is armed again. */
+static void turn(rpcfan_client_t *c)
+{
+    if (!c->dirty || c->stopping)
+        return;
+    c->dirty = false;
+    if (!atomic_load_explicit(&c->loop_thread_known, memory_order_relaxed)) {
+        c->loop_thread = pthread_self();
+        atomic_store(&c->loop_thread_known, true);
+    }
+    struct rf_status_wait *waits;
+    struct rf_actions actions;
+    rf_actions_init(&actions);
+    uint32_t n = take_inbox(c, &waits);
+    uint64_t now_ns = uv_hrtime();
+    rf_core_step(c->core, c->event, n, now_ns, &actions);
+    put_on_wire(c, &actions);
+    answer_status(c, waits, now_ns);
+    deliver(c, &actions.done, now_ns);
+    arm(c, now_ns);
+    pthread_mutex_lock(&c->in.lock);
+    bool over = c->in.closing && rf_list_empty(&c->in.submitted) && rf_core_idle(c->core);
+    pthread_mutex_unlock(&c->in.lock);
+    if (over) {
+        c->stopping = true;
+        rf_http_close(c->http, on_http_closed, c);
+    }
+}
+
+enum rpcfan_err rf_turn_http(rpcfan_client_t *c, uint32_t in_flight, struct rpcfan_error *err)
+{
+    struct rf_http_options o = {
+        .loop = c->loop,
+        .endpoints = (const struct rpcfan_endpoint_options *const *)c->endpoint,
+        .n_endpoints = c->n_endpoints,
+        .in_flight = in_flight,
+        .done = on_reply,
+        .arg = c,
+        .log = &c->log,
+    };
+    return rf_http_new(&o, &c->http, err);
+}

@@ -1,0 +1,182 @@
+/* act.c - what a verdict does to one call.
+ *
+ * A throttle or a batch refusal is about the endpoint: the call goes again and no try is counted. A
+ * failure costs a try and a share of the retry budget, one token for all calls of an exchange. Where
+ * the budget is empty the call waits for it as long as others succeed; while nothing succeeds it fails
+ * at once, so that a dead provider is not hammered. */
+#include <stdio.h>
+
+#include "core/pump.h"
+#include "core/queue.h"
+#include "core/settle.h"
+#include "policy/backoff.h"
+
+#define REQUEUES_MAX 8
+#define ALIVE_NS (10 * RF_SEC)
+
+static void explain(struct rf_settle *s, struct rf_call *c, const struct rf_verdict *v)
+{
+    const struct rf_reply *r = &s->ex->reply;
+    if (r->transport != RF_T_OK)
+        rf_call_explain(c, "%s: %s", s->ep->name,
+                        r->reason != NULL ? r->reason : rf_class_name(v->class));
+    else
+        rf_call_explain(c, "%s: HTTP %d, %s (rule %s)", s->ep->name, r->status,
+                        rf_class_name(v->class), v->rule);
+}
+
+/* The call ends with what the node said. */
+static void deliver(struct rf_settle *s, struct rf_call *c, const struct rf_verdict *v,
+                    struct rpcfan_slice error)
+{
+    if (error.len > 0) {
+        c->blob = rf_blob_ref(s->ex->reply.blob);
+        c->json = error.data;
+        c->json_len = error.len;
+    }
+    enum rpcfan_err err = rf_class_err(v->class);
+    if (error.len == 0 && err == RPCFAN_ERPC)
+        err = RPCFAN_EMALFORMED;
+    if (err == RPCFAN_ETIMEOUT && s->now_ns >= c->deadline_ns)
+        err = RPCFAN_EDEADLINE; /* the attempt was cut short by the call's own deadline */
+    rf_call_finish(s->core, c, err, s->now_ns);
+}
+
+/* Bits of endpoints that a call has tried in vain. */
+static void mark_tried(struct rf_settle *s, struct rf_call *c)
+{
+    c->tried |= UINT64_C(1) << s->ep->index;
+}
+
+static bool may_resend(const struct rf_call *c, const struct rf_verdict *v)
+{
+    return !c->once || v->class == RF_CLASS_CONNECT;
+}
+
+static bool have_token(struct rf_settle *s)
+{
+    if (!s->token_asked) {
+        s->token = rf_budget_take(&s->net->budget);
+        s->token_asked = true;
+    }
+    return s->token;
+}
+
+/* When a call that failed goes again: at once where another endpoint can serve, else after a jittered
+ * wait that all calls of the exchange share, so that they leave as one batch again. */
+static uint64_t retry_time(struct rf_settle *s, const struct rf_call *c, const struct rf_verdict *v,
+                           bool other)
+{
+    if (other)
+        return s->now_ns;
+    if (s->retry_at_ns == 0) {
+        uint64_t wait = rf_backoff_full_jitter(RF_BACKOFF_BASE_NS, RF_BACKOFF_CAP_NS,
+                                               c->tries > 0 ? c->tries - 1u : 0u, &s->core->rng);
+        if (v->hint_ns != RF_NEVER)
+            wait = rf_max_u64(wait, v->hint_ns);
+        s->retry_at_ns = s->now_ns + wait;
+    }
+    return s->retry_at_ns;
+}
+
+static void retry(struct rf_settle *s, struct rf_call *c, const struct rf_verdict *v,
+                  struct rpcfan_slice error)
+{
+    struct rf_network *net = s->net;
+    bool other = rf_pump_has_other(net, c, s->now_ns);
+    if (v->class == RF_CLASS_CONNECT && other && !c->moved_free) {
+        c->moved_free = true;
+        rf_call_queue(s->core, c, RF_QUEUE_RETRY, s->now_ns);
+        return;
+    }
+    if (c->tries < UINT8_MAX)
+        c->tries++;
+    if (s->ex->n > 1 && c->tries >= 2)
+        c->batch_max = (s->ex->n + 1) / 2; /* isolate a call that poisons its batch */
+    uint64_t at = retry_time(s, c, v, other);
+    uint64_t rtt = rf_hist_quantile(&s->ep->latency, 500);
+    if (!may_resend(c, v) || c->tries >= net->attempts || at + rtt >= c->deadline_ns) {
+        deliver(s, c, v, error);
+        return;
+    }
+    c->err = rf_class_err(v->class);
+    c->needs_token = !have_token(s);
+    if (!c->needs_token) {
+        net->retried++;
+        if (at == s->now_ns)
+            rf_call_queue(s->core, c, RF_QUEUE_RETRY, s->now_ns);
+        else
+            rf_call_delay(s->core, c, at, s->now_ns);
+    } else if (rf_time_sub(s->now_ns, net->last_success_ns) < ALIVE_NS &&
+               net->last_success_ns > 0) {
+        rf_call_delay(s->core, c, rf_max_u64(at, s->now_ns + 1), s->now_ns);
+    } else {
+        deliver(s, c, v, error);
+    }
+}
+
+/* Refused for rate: the pause belongs to the endpoint, the call keeps its place. */
+static void requeue(struct rf_settle *s, struct rf_call *c, const struct rf_verdict *v,
+                    struct rpcfan_slice error)
+{
+    c->requeues++;
+    uint64_t wait = v->hint_ns == RF_NEVER ? 0 : v->hint_ns;
+    bool other = s->net->n_ep > 1;
+    if (c->requeues > REQUEUES_MAX || (!other && s->now_ns + wait >= c->deadline_ns))
+        deliver(s, c, v, error);
+    else
+        rf_call_queue(s->core, c, RF_QUEUE_RETRY_FIRST, s->now_ns);
+}
+
+static void split(struct rf_settle *s, struct rf_call *c, const struct rf_verdict *v,
+                  struct rpcfan_slice error)
+{
+    if (s->ex->n <= 1) {
+        deliver(s, c, v, error);
+        return;
+    }
+    c->batch_max = (s->ex->n + 1) / 2;
+    rf_call_queue(s->core, c, RF_QUEUE_RETRY_FIRST, s->now_ns);
+}
+
+static void elsewhere(struct rf_settle *s, struct rf_call *c, const struct rf_verdict *v,
+                      struct rpcfan_slice error)
+{
+    if (!c->once && rf_pump_has_other(s->net, c, s->now_ns))
+        rf_call_queue(s->core, c, RF_QUEUE_RETRY, s->now_ns);
+    else
+        deliver(s, c, v, error);
+}
+
+void rf_act(struct rf_settle *s, struct rf_call *c, const struct rf_verdict *v,
+            struct rpcfan_slice error)
+{
+    c->endpoint = s->ep->name;
+    enum rf_action action = rf_class_action(v->class);
+    if (action != RF_ACT_DELIVER)
+        explain(s, c, v);
+    if (v->class == RF_CLASS_ABORTED) {
+        rf_call_finish(s->core, c, RPCFAN_ECANCELED, s->now_ns);
+        return;
+    }
+    switch (action) {
+    case RF_ACT_DELIVER:
+        deliver(s, c, v, error);
+        break;
+    case RF_ACT_REQUEUE:
+        requeue(s, c, v, error);
+        break;
+    case RF_ACT_SPLIT:
+        split(s, c, v, error);
+        break;
+    case RF_ACT_BENCH:
+    case RF_ACT_ELSEWHERE:
+        mark_tried(s, c);
+        elsewhere(s, c, v, error);
+        break;
+    case RF_ACT_RETRY:
+        mark_tried(s, c);
+        retry(s, c, v, error);
+        break;
+    }
+}

@@ -1,0 +1,199 @@
+/* queue.c - moves calls between their states. */
+#include "core/queue.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "core/endpoint.h"
+#include "policy/backoff.h"
+
+/* While nothing succeeds, a retry that the budget denies fails at once; while something does, it
+ * waits for budget. This is how long the last success counts. */
+#define ALIVE_NS (10 * RF_SEC)
+#define TOKEN_WAIT_NS (100 * RF_MS)
+
+static struct rf_network *net_of(struct rf_core *core, const struct rf_call *c)
+{
+    return &core->net[c->network];
+}
+
+/* The one writer of `state`: takes the call out of where it is. */
+static void set_state(struct rf_core *core, struct rf_call *c, enum rf_call_state to)
+{
+    struct rf_network *net = net_of(core, c);
+    assert(c->state != RF_CALL_DONE);
+    switch ((enum rf_call_state)c->state) {
+    case RF_CALL_QUEUED:
+        rf_list_remove(&c->link);
+        net->cq[c->class_ix].n--;
+        net->queued--;
+        break;
+    case RF_CALL_DELAYED:
+        rf_heap_remove(&core->delays, &c->delay);
+        net->delayed--;
+        break;
+    case RF_CALL_SENT:
+        c->ex->call[c->at] = NULL;
+        c->ex->live--;
+        c->ex = NULL;
+        net->in_flight--;
+        break;
+    case RF_CALL_NEW:
+    case RF_CALL_DONE:
+        break;
+    }
+    c->state = (uint8_t)to;
+}
+
+void rf_call_queue(struct rf_core *core, struct rf_call *c, enum rf_queue_end end, uint64_t now_ns)
+{
+    if (core->phase == RF_CORE_ENDING) {
+        rf_call_finish(core, c, RPCFAN_ECANCELED, now_ns);
+        return;
+    }
+    struct rf_network *net = net_of(core, c);
+    set_state(core, c, RF_CALL_QUEUED);
+    struct rf_class_queue *q = &net->cq[c->class_ix];
+    if (end == RF_QUEUE_NEW)
+        rf_list_push(&q->fresh, &c->link);
+    else if (end == RF_QUEUE_RETRY)
+        rf_list_push(&q->retry, &c->link);
+    else
+        rf_list_before(q->front, &c->link);
+    q->n++;
+    net->queued++;
+}
+
+void rf_call_delay(struct rf_core *core, struct rf_call *c, uint64_t ready_ns, uint64_t now_ns)
+{
+    if (core->phase == RF_CORE_ENDING) {
+        rf_call_finish(core, c, RPCFAN_ECANCELED, now_ns);
+        return;
+    }
+    set_state(core, c, RF_CALL_DELAYED);
+    net_of(core, c)->delayed++;
+    bool pushed = rf_heap_push(&core->delays, &c->delay, ready_ns);
+    assert(pushed); /* room for every pending call is reserved at the start */
+    (void)pushed;
+}
+
+void rf_call_pack(struct rf_core *core, struct rf_call *c, struct rf_exchange *ex)
+{
+    set_state(core, c, RF_CALL_SENT);
+    c->ex = ex;
+    c->at = ex->n;
+    c->sends++;
+    ex->call[ex->n++] = c;
+    ex->live++;
+    net_of(core, c)->in_flight++;
+}
+
+void rf_call_finish(struct rf_core *core, struct rf_call *c, enum rpcfan_err err, uint64_t now_ns)
+{
+    struct rf_network *net = net_of(core, c);
+    set_state(core, c, RF_CALL_DONE);
+    rf_heap_remove(&core->deadlines, &c->deadline);
+    if (err == RPCFAN_OK) {
+        rf_free(c->detail);
+        c->detail = NULL;
+        net->last_success_ns = now_ns;
+    }
+    c->err = err;
+    c->done_ns = now_ns;
+    core->live--;
+    net->answered++;
+    rf_list_push(&core->out->done, &c->link);
+}
+
+void rf_call_explain(struct rf_call *c, const char *fmt, ...)
+{
+    char text[256];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    char *detail = rf_strdup(text);
+    if (detail == NULL)
+        return;
+    rf_free(c->detail);
+    c->detail = detail;
+}
+
+/* A call that was never sent: say what stood in its way. */
+static void explain_wait(struct rf_core *core, struct rf_call *c, uint64_t now_ns)
+{
+    const struct rf_network *net = net_of(core, c);
+    if (c->detail != NULL || net->n_ep == 0)
+        return;
+    if (c->state == RF_CALL_SENT) {
+        rf_call_explain(c, "deadline passed while waiting for the answer");
+        return;
+    }
+    char why[192];
+    rf_endpoint_why(&net->ep[0], now_ns, why, sizeof why);
+    rf_call_explain(c, "deadline passed in the queue, %llu calls waiting; %s: %s",
+                    (unsigned long long)(net->queued + net->delayed), net->ep[0].name, why);
+}
+
+void rf_queue_expire(struct rf_core *core, uint64_t now_ns)
+{
+    struct rf_heap_node *n;
+    while ((n = rf_heap_top(&core->deadlines)) != NULL && n->at_ns <= now_ns) {
+        struct rf_call *c = RF_CONTAINER(n, struct rf_call, deadline);
+        explain_wait(core, c, now_ns);
+        rf_call_finish(core, c, RPCFAN_EDEADLINE, now_ns);
+    }
+}
+
+/* Whether a call that lacks budget may go now. Calls of one failed exchange share a due time, and
+ * with it one token. */
+static bool token(struct rf_core *core, struct rf_call *c)
+{
+    if (!c->needs_token || c->delay.at_ns == core->token_ready_ns)
+        return true;
+    if (!rf_budget_take(&net_of(core, c)->budget))
+        return false;
+    core->token_ready_ns = c->delay.at_ns;
+    return true;
+}
+
+void rf_queue_wake(struct rf_core *core, uint64_t now_ns)
+{
+    struct rf_heap_node *n;
+    while ((n = rf_heap_top(&core->delays)) != NULL && n->at_ns <= now_ns) {
+        struct rf_call *c = RF_CONTAINER(n, struct rf_call, delay);
+        const struct rf_network *net = net_of(core, c);
+        if (token(core, c)) {
+            c->needs_token = false;
+            net_of(core, c)->retried++;
+            rf_call_queue(core, c, RF_QUEUE_RETRY, now_ns);
+        } else if (rf_time_sub(now_ns, net->last_success_ns) < ALIVE_NS) {
+            rf_call_delay(core, c, now_ns + TOKEN_WAIT_NS, now_ns);
+        } else {
+            rf_call_finish(core, c, c->err, now_ns);
+        }
+    }
+}
+
+static void cancel_list(struct rf_core *core, struct rf_link *list, uint64_t now_ns)
+{
+    while (!rf_list_empty(list))
+        rf_call_finish(core, RF_CONTAINER(list->next, struct rf_call, link), RPCFAN_ECANCELED,
+                       now_ns);
+}
+
+void rf_queue_cancel_waiting(struct rf_core *core, uint64_t now_ns)
+{
+    for (uint32_t i = 0; i < core->n_net; i++) {
+        for (uint32_t k = 0; k < core->net[i].n_cq; k++) {
+            cancel_list(core, &core->net[i].cq[k].retry, now_ns);
+            cancel_list(core, &core->net[i].cq[k].fresh, now_ns);
+        }
+    }
+    struct rf_heap_node *n;
+    while ((n = rf_heap_top(&core->delays)) != NULL)
+        rf_call_finish(core, RF_CONTAINER(n, struct rf_call, delay), RPCFAN_ECANCELED, now_ns);
+}

@@ -1,0 +1,228 @@
+/* settle.c - reads a reply: members are matched to calls by id and by nothing else.
+ *
+ * Happy path: an array with one member for each call; each result goes to its call as a slice of the
+ * shared body.
+ * Failure modes: an object for a batch is a refusal of the whole and never an answer to anybody; a
+ * member without a call (duplicate, late, unknown id) is counted and dropped; a call without a member
+ * goes again alone; an error without an id speaks for all calls that have no member. */
+#include "core/settle.h"
+
+#include <string.h>
+
+#include "core/pump.h"
+#include "core/queue.h"
+
+static struct rpcfan_slice slice_of(const struct rf_exchange *ex, uint64_t at, uint64_t len)
+{
+    const struct rf_blob *b = ex->reply.blob;
+    if (b == NULL || len == 0)
+        return (struct rpcfan_slice){NULL, 0};
+    return (struct rpcfan_slice){b->data + at, (size_t)len};
+}
+
+static struct rf_answer answer_of(const struct rf_settle *s, struct rpcfan_slice error)
+{
+    const struct rf_exchange *ex = s->ex;
+    struct rf_answer a = {.family = s->net->family, .transport = ex->reply.transport,
+                          .status = ex->reply.status, .batch = ex->n > 1, .error = error,
+                          .retry_after_ns = ex->reply.retry_after_ns};
+    return a;
+}
+
+static void learn(struct rf_settle *s, const struct rf_verdict *v)
+{
+    struct rf_lesson *l = &s->lesson;
+    switch (rf_class_action(v->class)) {
+    case RF_ACT_REQUEUE:
+        l->throttled++;
+        break;
+    case RF_ACT_SPLIT:
+        /* A vague refusal of a size that passed before is about a call in it, not about the size. */
+        if (s->ex->n > 1 && !(v->vague && s->ex->n <= s->ep->batch.proven))
+            l->split++;
+        break;
+    case RF_ACT_RETRY:
+        l->failed++;
+        break;
+    case RF_ACT_DELIVER:
+    case RF_ACT_ELSEWHERE:
+        l->good++;
+        return;
+    case RF_ACT_BENCH:
+        break;
+    }
+    /* The lesson keeps the first bad verdict, but a throttle outranks all: it carries the hint. */
+    bool rate = rf_class_action(v->class) == RF_ACT_REQUEUE;
+    if (l->verdict.class == RF_CLASS_OK ||
+        (rate && rf_class_action(l->verdict.class) != RF_ACT_REQUEUE))
+        l->verdict = *v;
+}
+
+static void count_error(struct rf_settle *s, const struct rf_verdict *v)
+{
+    struct rf_counts *n = &s->ep->count;
+    if (v->class == RF_CLASS_SERVER)
+        n->server++;
+    else if (v->class == RF_CLASS_MALFORMED)
+        n->malformed++;
+    else if (v->class >= RF_CLASS_CONNECT && v->class <= RF_CLASS_TLS)
+        n->network++;
+    else if (rf_class_action(v->class) == RF_ACT_DELIVER ||
+             rf_class_action(v->class) == RF_ACT_ELSEWHERE)
+        n->rpc++;
+}
+
+static void judge(struct rf_settle *s, struct rf_call *c, const struct rf_verdict *v,
+                  struct rpcfan_slice error)
+{
+    learn(s, v);
+    count_error(s, v);
+    if (rf_class_action(v->class) == RF_ACT_DELIVER || rf_class_action(v->class) == RF_ACT_ELSEWHERE)
+        rf_budget_deposit(&s->net->budget);
+    rf_act(s, c, v, error);
+}
+
+static void succeed(struct rf_settle *s, struct rf_call *c, const struct rf_member *m)
+{
+    struct rpcfan_slice json = slice_of(s->ex, m->result_at, m->result_len);
+    c->blob = rf_blob_ref(s->ex->reply.blob);
+    c->json = json.data;
+    c->json_len = json.len;
+    c->space = m->space;
+    c->endpoint = s->ep->name;
+    s->lesson.good++;
+    s->ep->count.ok++;
+    rf_budget_deposit(&s->net->budget);
+    rf_call_finish(s->core, c, RPCFAN_OK, s->now_ns);
+}
+
+/* Neither result nor error, or both: the member says nothing. */
+static bool is_error(const struct rf_settle *s, const struct rf_member *m)
+{
+    if (m->error_len == 0)
+        return false;
+    return !(m->error_len == 4 && memcmp(s->ex->reply.blob->data + m->error_at, "null", 4) == 0);
+}
+
+static void judge_error(struct rf_settle *s, struct rf_call *c, const struct rf_member *m)
+{
+    struct rpcfan_slice error = slice_of(s->ex, m->error_at, m->error_len);
+    struct rf_answer a = answer_of(s, error);
+    a.method = (struct rpcfan_slice){c->tail + RF_CALL_METHOD_AT, c->method_len};
+    struct rf_verdict v = rf_classify(&a);
+    c->space = m->space;
+    judge(s, c, &v, error);
+}
+
+static const struct rf_verdict malformed = {
+    .class = RF_CLASS_MALFORMED, .rule = "member", .hint_ns = RF_NEVER};
+
+static void read_member(struct rf_settle *s, struct rf_call *c, const struct rf_member *m)
+{
+    if (is_error(s, m) && !m->twice)
+        judge_error(s, c, m);
+    else if (m->result_len > 0 && !m->twice)
+        succeed(s, c, m);
+    else
+        judge(s, c, &malformed, (struct rpcfan_slice){NULL, 0});
+}
+
+/* The call that a member belongs to, or NULL. */
+static struct rf_call *call_of(const struct rf_exchange *ex, const struct rf_member *m)
+{
+    if (m->id_kind != RF_ID_UINT || m->id < ex->id_base || m->id - ex->id_base >= ex->n)
+        return NULL;
+    return ex->call[m->id - ex->id_base];
+}
+
+/* Judge every call that is still without an answer. */
+static void judge_rest(struct rf_settle *s, const struct rf_verdict *v, struct rpcfan_slice error)
+{
+    for (uint32_t i = 0; i < s->ex->n; i++) {
+        if (s->ex->call[i] != NULL)
+            judge(s, s->ex->call[i], v, error);
+    }
+}
+
+static void judge_missing(struct rf_settle *s, const struct rf_member *nameless)
+{
+    if (nameless != NULL) {
+        struct rpcfan_slice error = slice_of(s->ex, nameless->error_at, nameless->error_len);
+        struct rf_answer a = answer_of(s, error);
+        a.body = a.batch ? error : a.body;
+        struct rf_verdict v = rf_classify(&a);
+        judge_rest(s, &v, error);
+        return;
+    }
+    enum rf_action first = rf_class_action(s->lesson.verdict.class);
+    if (first == RF_ACT_SPLIT || first == RF_ACT_REQUEUE) {
+        /* An array of one error: the refusal names one call and means them all. */
+        struct rf_verdict all = s->lesson.verdict;
+        judge_rest(s, &all, (struct rpcfan_slice){NULL, 0});
+        return;
+    }
+    for (uint32_t i = 0; i < s->ex->n; i++) {
+        if (s->ex->call[i] != NULL)
+            s->ex->call[i]->batch_max = 1;
+    }
+    judge_rest(s, &malformed, (struct rpcfan_slice){NULL, 0});
+}
+
+/* A whole JSON response: members first, then whoever got none. */
+static void read_response(struct rf_settle *s)
+{
+    struct rf_exchange *ex = s->ex;
+    const struct rf_split *sp = &ex->reply.split;
+    const struct rf_member *nameless = NULL;
+    bool refused_whole = sp->shape == RF_SHAPE_OBJECT && ex->n > 1;
+    for (uint32_t i = 0; i < sp->n; i++) {
+        const struct rf_member *m = &sp->member[i];
+        struct rf_call *c = refused_whole ? NULL : call_of(ex, m);
+        if (c != NULL)
+            read_member(s, c, m);
+        else if (is_error(s, m) && (refused_whole || m->id_kind <= RF_ID_NULL))
+            nameless = m;
+        else
+            s->ep->count.unmatched++;
+    }
+    s->ep->count.unmatched += sp->overflow + sp->not_objects;
+    if (ex->live > 0)
+        judge_missing(s, nameless);
+}
+
+/* No JSON-RPC came: transport, status and text decide for every call. */
+static void judge_whole(struct rf_settle *s)
+{
+    struct rf_answer a = answer_of(s, (struct rpcfan_slice){NULL, 0});
+    const struct rf_blob *b = s->ex->reply.blob;
+    if (b != NULL && s->ex->reply.transport == RF_T_OK)
+        a.body = (struct rpcfan_slice){b->data, b->len};
+    struct rf_verdict v = rf_classify(&a);
+    s->lesson.whole = true;
+    judge_rest(s, &v, (struct rpcfan_slice){NULL, 0});
+    if (s->lesson.verdict.class == RF_CLASS_OK)
+        s->lesson.verdict = v; /* nobody was left to judge it for: the node's books still count it */
+}
+
+void rf_settle(struct rf_core *core, struct rf_exchange *ex, uint64_t now_ns)
+{
+    struct rf_network *net = &core->net[ex->network];
+    struct rf_settle s = {.core = core, .net = net, .ep = &net->ep[ex->index], .ex = ex,
+                          .now_ns = now_ns};
+    s.lesson.verdict.class = RF_CLASS_OK;
+    s.lesson.verdict.rule = "ok";
+    s.lesson.verdict.hint_ns = RF_NEVER;
+    struct rf_class_queue *q = &net->cq[ex->class_ix];
+    q->front = q->retry.next; /* calls that keep their place go in before those already waiting */
+    rf_list_remove(&ex->flight);
+    core->in_flight--;
+    const struct rf_split *sp = &ex->reply.split;
+    bool json = ex->reply.transport == RF_T_OK &&
+                (sp->shape == RF_SHAPE_OBJECT || sp->shape == RF_SHAPE_ARRAY);
+    if (json && sp->n > 0)
+        read_response(&s);
+    else
+        judge_whole(&s);
+    rf_endpoint_settle(s.ep, ex, &s.lesson, now_ns, core);
+    rf_pump_recycle(core, ex);
+}

@@ -1,0 +1,119 @@
+/* state.h - the core's structs: networks, endpoints, class queues. Internal to src/core; visible to
+ * tests. */
+#ifndef RF_CORE_STATE_H
+#define RF_CORE_STATE_H
+
+#include "base/log.h"
+#include "base/rng.h"
+#include "core/call.h"
+#include "core/classify.h"
+#include "core/core.h"
+#include "policy/batchcap.h"
+#include "policy/breaker.h"
+#include "policy/budget.h"
+#include "policy/latency.h"
+#include "policy/throttle.h"
+
+/** Counted for ever; each exchange and each call exactly once in each line it belongs to. */
+struct rf_counts {
+    uint64_t requests, batches;  /* exchanges sent; of them arrays */
+    uint64_t calls;              /* members sent */
+    uint64_t ok, rpc;            /* members answered with a result; with an error that is an answer */
+    uint64_t throttled;          /* members refused for rate */
+    uint64_t server, malformed;  /* members that failed so */
+    uint64_t network;            /* members lost to connect, timeout, reset */
+    uint64_t refused_batches;    /* exchanges refused for their size */
+    uint64_t unmatched;          /* response members that matched no open call */
+    uint64_t resent;             /* exchanges that libcurl silently sent again */
+    uint64_t bytes_out, bytes_in;
+};
+
+/** One node. */
+struct rf_endpoint {
+    char *name; /* owned */
+    uint32_t id, index, priority;
+    uint32_t in_flight, in_flight_max;
+    uint64_t timeout_ns;
+    struct rf_limiter limiter;
+    struct rf_throttle throttle;
+    struct rf_breaker breaker;
+    struct rf_batchcap batch;
+    struct rf_peak peak;
+    struct rf_hist latency; /* of exchanges that brought an answer */
+    bool was_paused;        /* the limiter must resume paced */
+    uint32_t fail_streak;   /* exchanges failed in a row */
+    uint64_t suspect_until_ns; /* after a failure: no traffic before, where others can serve */
+    uint64_t bench_until_ns;
+    enum rf_class bench_class;
+    char last_failure[96]; /* words, no URL */
+    struct rf_counts count;
+};
+
+/** Calls of a network that cost the same everywhere; FIFO. */
+struct rf_class_queue {
+    struct rf_link retry, fresh; /* of rf_call.link; retries go first */
+    struct rf_link *front; /* while a settlement runs: where calls that keep their place go in */
+    uint32_t n;
+    struct rf_cost *cost; /* by endpoint index; owned */
+};
+
+/** What is known of a method in a network. */
+struct rf_method {
+    char name[64];
+    uint32_t len; /* 0: slot is free */
+    uint32_t class_ix;
+    bool once;
+};
+
+#define RF_METHOD_SLOTS 512
+
+/** Limits and weights as configured, kept for methods that are seen later. */
+struct rf_method_rules {
+    struct { uint32_t endpoint, window; char *pattern; } *limit; /* owned */
+    struct { uint32_t endpoint, weight; char *pattern; } *weight; /* owned */
+    char **once; /* owned */
+    uint32_t n_limits, n_weights, n_once;
+};
+
+/** Endpoints that can answer for each other. */
+struct rf_network {
+    char *name; /* owned */
+    uint32_t index;
+    enum rpcfan_family family;
+    struct rf_endpoint *ep; /* owned array */
+    uint32_t n_ep;
+    struct rf_class_queue *cq; /* owned array */
+    uint32_t n_cq, rr;
+    struct rf_method *method; /* owned array of RF_METHOD_SLOTS */
+    uint32_t n_methods;
+    struct rf_method_rules rules;
+    struct rf_budget budget;
+    uint64_t deadline_ns, linger_ns;
+    uint32_t attempts;
+    uint64_t last_success_ns;
+    uint64_t wake_ns; /* when a blocked queue could go on by itself */
+    uint64_t queued, delayed, in_flight; /* calls */
+    uint64_t submitted, answered, retried;
+};
+
+enum rf_core_phase { RF_CORE_OPEN, RF_CORE_DRAINING, RF_CORE_ENDING };
+
+/** The whole. */
+struct rf_core {
+    struct rf_network *net; /* owned array */
+    uint32_t n_net;
+    struct rf_heap deadlines, delays;
+    struct rf_link free_ex; /* exchanges to use again */
+    struct rf_link flying;  /* exchanges on the wire, by rf_exchange.flight */
+    uint32_t n_free_ex;
+    uint32_t in_flight, in_flight_max;
+    uint64_t next_id;
+    uint64_t live; /* calls submitted and not done */
+    enum rf_core_phase phase;
+    uint64_t token_ready_ns; /* delayed calls due at this very time share one budget token */
+    struct rf_rng rng;
+    const struct rf_log *log;
+    struct rf_actions *out; /* of the step that runs */
+};
+
+#endif

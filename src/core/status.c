@@ -1,0 +1,129 @@
+/* status.c - what the core knows, as one JSON object: every figure a user needs to see why calls wait
+ * or fail, and the reason in words. No URL is in it. */
+#include "core/core.h"
+
+#include "core/endpoint.h"
+#include "core/state.h"
+#include "json/rpc.h"
+
+#include <string.h>
+
+static unsigned long long ull(uint64_t v)
+{
+    return (unsigned long long)v;
+}
+
+static void add_text(struct rf_buf *b, const char *key, const char *text)
+{
+    rf_buf_printf(b, "\"%s\":", key);
+    rf_json_quote(b, text, strlen(text));
+}
+
+static const char *state_name(const struct rf_endpoint *ep, uint64_t now_ns)
+{
+    if (now_ns < ep->bench_until_ns)
+        return "benched";
+    if (ep->breaker.state != RF_BREAKER_CLOSED)
+        return rf_breaker_state_name(ep->breaker.state);
+    if (now_ns < ep->throttle.paused_until_ns)
+        return "paused";
+    return ep->fail_streak > 0 ? "suspect" : "ok";
+}
+
+static void add_counts(struct rf_buf *b, const struct rf_counts *n)
+{
+    rf_buf_printf(b,
+                  "\"requests\":%llu,\"batches\":%llu,\"calls\":%llu,\"ok\":%llu,"
+                  "\"errors\":{\"rpc\":%llu,\"throttled\":%llu,\"server\":%llu,\"network\":%llu,"
+                  "\"malformed\":%llu},",
+                  ull(n->requests), ull(n->batches), ull(n->calls), ull(n->ok), ull(n->rpc),
+                  ull(n->throttled), ull(n->server), ull(n->network), ull(n->malformed));
+    rf_buf_printf(b,
+                  "\"unmatched\":%llu,\"resent\":%llu,\"bytes_out\":%llu,\"bytes_in\":%llu,",
+                  ull(n->unmatched), ull(n->resent), ull(n->bytes_out), ull(n->bytes_in));
+}
+
+static void add_latency(struct rf_buf *b, const struct rf_hist *h)
+{
+    rf_buf_printf(b, "\"latency_ms\":{\"n\":%llu,\"p50\":%.3f,\"p90\":%.3f,\"p99\":%.3f},",
+                  ull(h->n), (double)rf_hist_quantile(h, 500) / (double)RF_MS,
+                  (double)rf_hist_quantile(h, 900) / (double)RF_MS,
+                  (double)rf_hist_quantile(h, 990) / (double)RF_MS);
+}
+
+static void add_breaker(struct rf_buf *b, const struct rf_breaker *k, uint64_t now_ns)
+{
+    uint64_t again = k->state == RF_BREAKER_OPEN ? rf_time_sub(k->open_until_ns, now_ns) : 0;
+    rf_buf_printf(b, "\"breaker\":{\"state\":\"%s\",\"trips\":%llu,\"opens_again_ms\":%llu,",
+                  rf_breaker_state_name(k->state), ull(k->trips), ull(again / RF_MS));
+    add_text(b, "why", rf_breaker_why_text(k->why));
+    rf_buf_str(b, "},");
+}
+
+static void add_windows(struct rf_buf *b, const struct rf_limiter *lim)
+{
+    rf_buf_str(b, "\"limits\":[");
+    for (unsigned i = 0; i < lim->n; i++) {
+        const struct rf_window *w = &lim->w[i];
+        rf_buf_printf(b, "%s{\"count\":%llu,\"window_ms\":%llu,\"unit\":\"%s\",\"used\":%llu}",
+                      i > 0 ? "," : "", ull(w->count), ull(w->window_ns / RF_MS),
+                      w->unit == RPCFAN_WEIGHT ? "weight" : "requests",
+                      ull(w->logged + w->in_flight));
+    }
+    rf_buf_str(b, "],");
+}
+
+static void add_endpoint(struct rf_buf *b, const struct rf_endpoint *ep, uint64_t now_ns)
+{
+    char why[224];
+    rf_endpoint_why(ep, now_ns, why, sizeof why);
+    rf_buf_char(b, '{');
+    add_text(b, "name", ep->name);
+    rf_buf_char(b, ',');
+    add_text(b, "state", state_name(ep, now_ns));
+    rf_buf_char(b, ',');
+    add_text(b, "why", why);
+    rf_buf_printf(b, ",\"priority\":%u,\"in_flight\":%u,\"in_flight_max\":%u,", ep->priority,
+                  ep->in_flight, ep->in_flight_max);
+    add_counts(b, &ep->count);
+    rf_buf_printf(b, "\"paused_ms\":%llu,\"pauses\":%llu,\"refused\":%llu,",
+                  ull(rf_time_sub(ep->throttle.paused_until_ns, now_ns) / RF_MS),
+                  ull(ep->throttle.epochs), ull(ep->throttle.refused));
+    rf_buf_printf(b, "\"batch\":{\"limit\":%u,\"proven\":%u,\"max\":%u,\"refusals\":%llu},",
+                  ep->batch.limit, ep->batch.proven, ep->batch.max, ull(ep->batch.refusals));
+    add_windows(b, &ep->limiter);
+    add_latency(b, &ep->latency);
+    add_breaker(b, &ep->breaker, now_ns);
+    add_text(b, "last_failure", ep->last_failure);
+    rf_buf_char(b, '}');
+}
+
+static void add_network(struct rf_buf *b, const struct rf_network *net, uint64_t now_ns)
+{
+    rf_buf_char(b, '{');
+    add_text(b, "name", net->name);
+    rf_buf_printf(b,
+                  ",\"submitted\":%llu,\"answered\":%llu,\"queued\":%llu,\"delayed\":%llu,"
+                  "\"in_flight\":%llu,\"retries\":%llu,\"retry_budget\":%.1f,\"endpoints\":[",
+                  ull(net->submitted), ull(net->answered), ull(net->queued), ull(net->delayed),
+                  ull(net->in_flight), ull(net->retried), (double)net->budget.tenths / 10);
+    for (uint32_t i = 0; i < net->n_ep; i++) {
+        if (i > 0)
+            rf_buf_char(b, ',');
+        add_endpoint(b, &net->ep[i], now_ns);
+    }
+    rf_buf_str(b, "]}");
+}
+
+void rf_core_status(const struct rf_core *core, uint64_t now_ns, struct rf_buf *b)
+{
+    static const char *const phases[] = {"open", "draining", "ending"};
+    rf_buf_printf(b, "{\"phase\":\"%s\",\"live\":%llu,\"in_flight\":%u,\"networks\":[",
+                  phases[core->phase], ull(core->live), core->in_flight);
+    for (uint32_t i = 0; i < core->n_net; i++) {
+        if (i > 0)
+            rf_buf_char(b, ',');
+        add_network(b, &core->net[i], now_ns);
+    }
+    rf_buf_str(b, "]}");
+}

@@ -1,0 +1,53 @@
+/* http.h - exchanges over HTTP: a libcurl multi handle on a libuv loop.
+ *
+ * Called by client only, on the loop thread. It decides nothing: it sends what it is given and hands
+ * each exchange back exactly once with the reply filled in. */
+#ifndef RF_NET_HTTP_H
+#define RF_NET_HTTP_H
+
+#include <uv.h>
+
+#include "base/log.h"
+#include "core/call.h"
+
+struct rf_http;
+
+/** Told that a reply is in `ex->reply`. Never called inside rf_http_send() or rf_http_abort(). */
+typedef void (*rf_http_done_cb)(struct rf_exchange *ex, void *arg);
+
+/** What rf_http_new() needs. */
+struct rf_http_options {
+    uv_loop_t *loop;
+    const struct rpcfan_endpoint_options *const *endpoints; /* by rf_exchange.endpoint; outlive it */
+    uint32_t n_endpoints;
+    uint32_t in_flight; /* over all endpoints, for connection caps */
+    rf_http_done_cb done;
+    void *arg;
+    const struct rf_log *log; /* outlives it; may be NULL */
+};
+
+/**
+ * Set up; calls curl_global_init() (counted).
+ * @param err  names the endpoint where one cannot work (bad URL, bad JWT secret, unreadable cacert).
+ * @return 0, RPCFAN_ECONFIG, RPCFAN_ENOMEM or RPCFAN_EIO.
+ */
+enum rpcfan_err rf_http_new(const struct rf_http_options *o, struct rf_http **out,
+                            struct rpcfan_error *err);
+
+/** Start an exchange. Its body must stay unchanged until it is handed back. Cannot fail: a failure
+ * to start comes back as a reply on a later turn. */
+void rf_http_send(struct rf_http *h, struct rf_exchange *ex);
+
+/** End an exchange early: it comes back with RF_T_ABORTED on a later turn. */
+void rf_http_abort(struct rf_http *h, struct rf_exchange *ex);
+
+/** Let libcurl start on what rf_http_send() gave it. Call once at the end of a loop turn. */
+void rf_http_kick(struct rf_http *h);
+
+/** Close: aborts what runs (handed back first), then closes every handle; cb when nothing is left. */
+void rf_http_close(struct rf_http *h, void (*cb)(void *arg), void *arg);
+
+/** Free; only after the close callback. NULL is ignored. */
+void rf_http_free(struct rf_http *h);
+
+#endif

@@ -1,0 +1,313 @@
+/* limiter.c - known quotas: sliding logs behind a pacer, several windows at once.
+ *
+ * Example: 100 requests in 10 s, round trip 100 ms. The pacer lets one call go each 100 ms. A call
+ * sent at 0 s and answered at 0.1 s holds its unit until 10.1 s. After 100 calls (9.9 s) the log is
+ * full; room comes back at 10.1 s, and then a unit every 100 ms: 99 calls in each 10 s, never 101.
+ *
+ * | constant          | value  | why                                                            |
+ * |-------------------|--------|----------------------------------------------------------------|
+ * | SEND_STAMPED_MAX  | 2 s    | up to here a round trip would cost too much of the window       |
+ * | PACER_TOLERANCE   | 20 ms  | a late timer is made up for                                     |
+ * | MARGIN_MAX        | 300 ms | J, the most that jitter between us and the server is allowed for |
+ * | MARGIN_WIDEN      | 30 ms  | a throttle epoch                                                |
+ * | MARGIN_NARROW     | 0.1 ms | a success                                                       |
+ * | RF_WINDOW_ENTRIES | 256    | ring; windows of more units round expiries up to 1/255 of W      |
+ *
+ * Two ways to stamp. W over 2 s: a unit is in flight from commit to settle and then logged until
+ * settle + W. The server counted it between the two, and whoever reuses the slot arrives later than
+ * settle + W, so no interval of length W at the server holds more than `count`, at any phase, with
+ * any delays. W up to 2 s: logged from commit until send + W + J, where J adapts.
+ *
+ * Source of the pacer: GCRA (ITU-T I.371), with TAT = max(TAT, now) + n * T. A call goes when
+ * TAT - tolerance <= now, whatever it costs; so a cost above the tolerance is delayed, not stuck.
+ * The clock: times before the latest one seen count as that one, so going back admits nothing. */
+#include "policy/limiter.h"
+
+#include "base/mem.h"
+
+#define SEND_STAMPED_MAX_NS (2 * RF_SEC)
+#define PACER_TOLERANCE_NS (20 * RF_MS)
+#define MARGIN_MAX_NS (300 * RF_MS)
+#define MARGIN_WIDEN_NS (30 * RF_MS)
+#define MARGIN_NARROW_NS (100 * RF_US)
+#define COUNT_MAX (UINT64_MAX / 4)
+#define WINDOW_MS_MAX (RF_NEVER / RF_MS / 4)
+
+static uint64_t multiply(uint64_t a, uint64_t b)
+{
+    return b > 0 && a > RF_NEVER / b ? RF_NEVER : a * b;
+}
+
+static uint64_t round_up(uint64_t at_ns, uint64_t grid_ns)
+{
+    uint64_t over = grid_ns > 0 ? at_ns % grid_ns : 0;
+    return over > 0 ? rf_time_add(at_ns, grid_ns - over) : at_ns;
+}
+
+static uint64_t step_clock(struct rf_limiter *lim, uint64_t now_ns)
+{
+    lim->last_ns = rf_max_u64(lim->last_ns, now_ns);
+    return lim->last_ns;
+}
+
+static struct rf_window_entry *entry_at(struct rf_window *w, uint32_t i)
+{
+    return &w->entry[(w->head + i) % RF_WINDOW_ENTRIES];
+}
+
+/* Units one call costs in window i; 0 where the window does not count it. */
+static uint64_t unit_cost(const struct rf_limiter *lim, unsigned i, struct rf_cost cost)
+{
+    if ((cost.mask >> i & 1) == 0)
+        return 0;
+    return lim->w[i].unit == RPCFAN_WEIGHT ? cost.weight : 1;
+}
+
+static void drop_head(struct rf_window *w, uint64_t units)
+{
+    struct rf_window_entry *e = entry_at(w, 0);
+    e->units -= units;
+    w->logged -= units;
+    if (e->units > 0)
+        return;
+    w->head = (w->head + 1) % RF_WINDOW_ENTRIES;
+    w->n--;
+}
+
+static void drop_expired(struct rf_window *w, uint64_t now_ns)
+{
+    while (w->n > 0 && entry_at(w, 0)->expires_ns <= now_ns)
+        drop_head(w, entry_at(w, 0)->units);
+}
+
+static void log_units(struct rf_window *w, uint64_t units, uint64_t expires_ns)
+{
+    expires_ns = round_up(expires_ns, w->grid_ns);
+    struct rf_window_entry *newest = w->n > 0 ? entry_at(w, w->n - 1) : NULL;
+    if (newest != NULL && newest->expires_ns > expires_ns)
+        expires_ns = newest->expires_ns; /* the margin has narrowed since: the ring stays sorted */
+    w->logged += units;
+    if (newest != NULL && (newest->expires_ns == expires_ns || w->n == RF_WINDOW_ENTRIES)) {
+        newest->expires_ns = expires_ns;
+        newest->units += units;
+        return;
+    }
+    *entry_at(w, w->n) = (struct rf_window_entry){expires_ns, units};
+    w->n++;
+}
+
+static uint64_t used(const struct rf_window *w)
+{
+    return w->logged + (w->receive_stamped ? w->in_flight : 0);
+}
+
+/* When the log has room for `units`; RF_NEVER where only a completion can make it. */
+static uint64_t log_ready_at(struct rf_window *w, uint64_t units, uint64_t now_ns)
+{
+    if (units > w->count)
+        return RF_NEVER;
+    uint64_t over = rf_time_sub(used(w), w->count - units);
+    if (over == 0)
+        return now_ns;
+    for (uint32_t i = 0; i < w->n; i++) {
+        const struct rf_window_entry *e = entry_at(w, i);
+        if (e->units >= over)
+            return e->expires_ns;
+        over -= e->units;
+    }
+    return RF_NEVER;
+}
+
+static uint64_t pacer_ready_at(const struct rf_window *w, uint64_t now_ns)
+{
+    return rf_max_u64(now_ns, rf_time_sub(w->tat_ns, PACER_TOLERANCE_NS));
+}
+
+/* Calls of `units` the pacer lets go at once; the last of them may overdraw the tolerance. */
+static uint64_t pacer_calls(const struct rf_window *w, uint64_t units, uint64_t now_ns)
+{
+    uint64_t latest = rf_time_add(now_ns, PACER_TOLERANCE_NS);
+    if (w->tat_ns > latest)
+        return 0;
+    uint64_t step = multiply(units, w->gap_ns);
+    if (step == 0)
+        return UINT32_MAX;
+    return (latest - rf_max_u64(w->tat_ns, now_ns)) / step + 1;
+}
+
+/* A charge beyond the room may not close the window for longer than its own length. */
+static void advance_pacer(struct rf_window *w, uint64_t units, uint64_t now_ns)
+{
+    uint64_t tat = rf_time_add(rf_max_u64(w->tat_ns, now_ns), multiply(units, w->gap_ns));
+    uint64_t latest = rf_time_add(now_ns, w->window_ns + PACER_TOLERANCE_NS);
+    w->tat_ns = rf_min_u64(tat, latest);
+}
+
+static bool valid(const struct rpcfan_limit *l)
+{
+    return l->count >= 1 && l->count <= COUNT_MAX && l->window_ms >= 1 &&
+           l->window_ms <= WINDOW_MS_MAX &&
+           (l->unit == RPCFAN_REQUESTS || l->unit == RPCFAN_WEIGHT);
+}
+
+static void setup(struct rf_window *w, const struct rpcfan_limit *l)
+{
+    w->count = l->count;
+    w->window_ns = l->window_ms * RF_MS;
+    w->unit = l->unit;
+    w->receive_stamped = w->window_ns > SEND_STAMPED_MAX_NS;
+    w->gap_ns = w->window_ns / w->count;
+    if (w->count > RF_WINDOW_ENTRIES) {
+        uint64_t span = w->window_ns + (w->receive_stamped ? 0 : MARGIN_MAX_NS);
+        w->grid_ns = span / (RF_WINDOW_ENTRIES - 1) + 1;
+    }
+}
+
+enum rpcfan_err rf_limiter_init(struct rf_limiter *lim, const struct rpcfan_limit *limits,
+                                unsigned n)
+{
+    *lim = (struct rf_limiter){0};
+    if (n > RF_WINDOWS_MAX)
+        return RPCFAN_EINVAL;
+    for (unsigned i = 0; i < n; i++) {
+        if (!valid(&limits[i]))
+            return RPCFAN_EINVAL;
+    }
+    if (n == 0)
+        return RPCFAN_OK;
+    lim->w = rf_alloc(n * sizeof lim->w[0]);
+    if (lim->w == NULL)
+        return RPCFAN_ENOMEM;
+    lim->n = n;
+    for (unsigned i = 0; i < n; i++)
+        setup(&lim->w[i], &limits[i]);
+    return RPCFAN_OK;
+}
+
+void rf_limiter_fini(struct rf_limiter *lim)
+{
+    rf_free(lim->w);
+    *lim = (struct rf_limiter){0};
+}
+
+uint32_t rf_limiter_room(struct rf_limiter *lim, struct rf_cost cost, uint32_t want,
+                         uint64_t now_ns, uint64_t *wait_ns)
+{
+    uint64_t now = step_clock(lim, now_ns);
+    uint64_t calls = want, ready_at = now, longest = 0;
+    for (unsigned i = 0; i < lim->n; i++) {
+        struct rf_window *w = &lim->w[i];
+        uint64_t units = unit_cost(lim, i, cost);
+        if (units == 0)
+            continue;
+        drop_expired(w, now);
+        calls = rf_min_u64(calls, rf_time_sub(w->count, used(w)) / units);
+        calls = rf_min_u64(calls, pacer_calls(w, units, now));
+        ready_at = rf_max_u64(ready_at, log_ready_at(w, units, now));
+        ready_at = rf_max_u64(ready_at, pacer_ready_at(w, now));
+        longest = rf_max_u64(longest, w->window_ns + w->margin_ns + w->grid_ns);
+    }
+    if (calls > 0 || ready_at == now)
+        *wait_ns = 0;
+    else if (ready_at == RF_NEVER)
+        *wait_ns = RF_NEVER;
+    else
+        *wait_ns = rf_min_u64(ready_at - now_ns, longest);
+    return (uint32_t)calls;
+}
+
+bool rf_limiter_fits(const struct rf_limiter *lim, struct rf_cost cost)
+{
+    for (unsigned i = 0; i < lim->n; i++) {
+        if (unit_cost(lim, i, cost) > lim->w[i].count)
+            return false;
+    }
+    return true;
+}
+
+void rf_limiter_commit(struct rf_limiter *lim, struct rf_cost cost, uint32_t calls,
+                       uint64_t now_ns)
+{
+    uint64_t now = step_clock(lim, now_ns);
+    for (unsigned i = 0; i < lim->n; i++) {
+        struct rf_window *w = &lim->w[i];
+        uint64_t units = unit_cost(lim, i, cost) * calls;
+        if (units == 0)
+            continue;
+        if (w->in_flight == 0)
+            w->busy_since_ns = now;
+        w->in_flight += units;
+        advance_pacer(w, units, now);
+        drop_expired(w, now);
+        if (!w->receive_stamped)
+            log_units(w, units, rf_time_add(now, w->window_ns + w->margin_ns));
+    }
+}
+
+/* Every unsettled commit is at most as old as busy_since; below W its entry cannot have expired.
+ * The oldest entries go, so that what stays leaves no earlier than it should. */
+static void refund_logged(struct rf_window *w, uint64_t units, uint64_t now_ns)
+{
+    if (now_ns - w->busy_since_ns >= w->window_ns)
+        return;
+    while (units > 0 && w->n > 0) {
+        uint64_t taken = rf_min_u64(units, entry_at(w, 0)->units);
+        drop_head(w, taken);
+        units -= taken;
+    }
+}
+
+void rf_limiter_settle(struct rf_limiter *lim, struct rf_cost cost, uint32_t calls,
+                       enum rf_limiter_fate fate, uint64_t now_ns)
+{
+    uint64_t now = step_clock(lim, now_ns);
+    for (unsigned i = 0; i < lim->n; i++) {
+        struct rf_window *w = &lim->w[i];
+        uint64_t units = rf_min_u64(unit_cost(lim, i, cost) * calls, w->in_flight);
+        if (units == 0)
+            continue;
+        w->in_flight -= units;
+        drop_expired(w, now);
+        if (w->receive_stamped && fate == RF_LIMITER_ARRIVED)
+            log_units(w, units, rf_time_add(now, w->window_ns));
+        else if (!w->receive_stamped && fate == RF_LIMITER_REFUND)
+            refund_logged(w, units, now);
+    }
+}
+
+void rf_limiter_charge_extra(struct rf_limiter *lim, struct rf_cost cost, uint32_t calls,
+                             uint64_t now_ns)
+{
+    uint64_t now = step_clock(lim, now_ns);
+    for (unsigned i = 0; i < lim->n; i++) {
+        struct rf_window *w = &lim->w[i];
+        uint64_t units = unit_cost(lim, i, cost) * calls;
+        if (units == 0)
+            continue;
+        advance_pacer(w, units, now);
+        drop_expired(w, now);
+        log_units(w, units, rf_time_add(now, w->window_ns + w->margin_ns));
+    }
+}
+
+void rf_limiter_throttled(struct rf_limiter *lim)
+{
+    for (unsigned i = 0; i < lim->n; i++) {
+        struct rf_window *w = &lim->w[i];
+        if (!w->receive_stamped)
+            w->margin_ns = rf_min_u64(MARGIN_MAX_NS, w->margin_ns + MARGIN_WIDEN_NS);
+    }
+}
+
+void rf_limiter_succeeded(struct rf_limiter *lim)
+{
+    for (unsigned i = 0; i < lim->n; i++)
+        lim->w[i].margin_ns = rf_time_sub(lim->w[i].margin_ns, MARGIN_NARROW_NS);
+}
+
+void rf_limiter_resume(struct rf_limiter *lim, uint64_t now_ns)
+{
+    uint64_t spent = rf_time_add(step_clock(lim, now_ns), PACER_TOLERANCE_NS);
+    for (unsigned i = 0; i < lim->n; i++)
+        lim->w[i].tat_ns = rf_max_u64(lim->w[i].tat_ns, spent);
+}

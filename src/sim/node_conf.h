@@ -1,0 +1,203 @@
+/* node_conf.h - the fake node's behaviour as script text says it: latency, limits, refusals, faults.
+ *
+ * A script is lines of `DIRECTIVE WORD... key=value...`; rpcfan-sim(1) describes each. The structs
+ * hold the rules and their running state (what a limit has taken, how often a fault fired), so a new
+ * script starts afresh. Read by node_rpc.c and its neighbours. Thread: the node's. */
+#ifndef RF_SIM_NODE_CONF_H
+#define RF_SIM_NODE_CONF_H
+
+#include "base/rng.h"
+#include "sim/node_methods.h"
+#include "sim/node_words.h"
+
+/** What a text of an HTTP error can be. */
+enum rf_node_body { RF_BODY_JSON, RF_BODY_TEXT, RF_BODY_HTML, RF_BODY_EMPTY };
+
+/** How Retry-After is said. */
+enum rf_node_retry { RF_RETRY_NONE, RF_RETRY_SECONDS, RF_RETRY_DATE };
+
+/** What a refused request is told. */
+struct rf_node_refusal {
+    enum { RF_REFUSE_HTTP, RF_REFUSE_OK, RF_REFUSE_MEMBERS } how;
+    unsigned status; /* with RF_REFUSE_HTTP */
+    enum rf_node_body body;
+    int64_t code;
+    char *message, *data; /* owned; data is raw JSON or NULL */
+    enum rf_node_retry retry;
+    uint64_t retry_s; /* fixed seconds; UINT64_MAX: what the limit says */
+    bool headers;     /* x-ratelimit-*, on every answer */
+};
+
+/** A rate limit as a server enforces it; see node_limit.h. */
+struct rf_node_limit {
+    enum { RF_LIMIT_FIXED, RF_LIMIT_SLIDING, RF_LIMIT_BUCKET } kind;
+    uint64_t count, window_ns;
+    uint64_t plus;         /* units that a batch costs beside its members */
+    bool by_request;       /* charge 1 a request, whatever is in it */
+    bool charge_refused;   /* refused calls use up quota too */
+    char *method;          /* owned pattern; NULL: all */
+    struct rf_node_refusal refusal;
+    /* state */
+    uint64_t used, start_ns; /* fixed: units in the window that began then */
+    uint64_t head, n;        /* sliding: ring of `count` admission times */
+    uint64_t *stamp;         /* owned */
+    double tokens;           /* bucket */
+    uint64_t filled_ns;
+};
+
+/** Delay before an answer. */
+struct rf_node_latency {
+    enum { RF_LATENCY_FIXED, RF_LATENCY_UNIFORM, RF_LATENCY_EXP } kind;
+    uint64_t a_ns, b_ns;  /* fixed: a; uniform: a to b; exp: mean a */
+    uint64_t each_ns;     /* more for each member */
+    char *method;         /* owned pattern; NULL: all */
+};
+
+/** A cap on members of a batch, and which provider's way of saying no. */
+struct rf_node_batch {
+    uint64_t max;
+    unsigned shape; /* index into the table of node_refuse.c */
+    char *method;   /* only members of these methods are counted; NULL: all */
+};
+
+/** Names of the shapes of a batch refusal, ended by NULL (node_refuse.c). */
+extern const char *const rf_node_batch_shapes[];
+
+/** The place in the making of an answer where a fault works; at most one of each layer is applied. */
+enum rf_node_layer {
+    RF_LAYER_LISTEN, /* no listener */
+    RF_LAYER_ACCEPT, /* right after accept */
+    RF_LAYER_ANSWER, /* instead of executing */
+    RF_LAYER_SHAPE,  /* members and ids of the answer */
+    RF_LAYER_FORM,   /* the answer's text */
+    RF_LAYER_CODING, /* compression */
+    RF_LAYER_FRAME,  /* how the end of the body is told */
+    RF_LAYER_HEAD,   /* around the header */
+    RF_LAYER_WIRE,   /* what becomes of the bytes */
+    RF_LAYERS
+};
+
+enum rf_node_fault_kind {
+    RF_FAULT_REFUSE,
+    RF_FAULT_ACCEPT_RESET,
+    RF_FAULT_HTTP_ERROR,
+    RF_FAULT_HTML,
+    RF_FAULT_RPC_ERROR,
+    RF_FAULT_NULL,
+    RF_FAULT_IDS,
+    RF_FAULT_SHUFFLE,
+    RF_FAULT_MISSING,
+    RF_FAULT_DUPLICATE,
+    RF_FAULT_EXTRA,
+    RF_FAULT_OBJECT,
+    RF_FAULT_ARRAY,
+    RF_FAULT_EMPTY_ARRAY,
+    RF_FAULT_INVALID_JSON,
+    RF_FAULT_INVALID_UTF8,
+    RF_FAULT_BOM,
+    RF_FAULT_PRETTY,
+    RF_FAULT_EMPTY,
+    RF_FAULT_GZIP,
+    RF_FAULT_DEFLATE,
+    RF_FAULT_CHUNKED,
+    RF_FAULT_UNTIL_CLOSE,
+    RF_FAULT_EARLY,
+    RF_FAULT_HUGE_HEADERS,
+    RF_FAULT_RESET,
+    RF_FAULT_CLOSE,
+    RF_FAULT_TRUNCATE,
+    RF_FAULT_HANG,
+    RF_FAULT_DRIP,
+    RF_FAULT_ENDLESS,
+    RF_FAULT_KINDS
+};
+
+/** What stands in the place of ids. */
+enum rf_node_ids { RF_IDS_WRONG, RF_IDS_STRING, RF_IDS_NULL, RF_IDS_FLOAT, RF_IDS_NONE };
+
+/** One `fault` line: what, when, and how often so far. */
+struct rf_node_fault {
+    enum rf_node_fault_kind kind;
+    /* when: requests are numbered from 1, of those that `method` and `only` let through */
+    uint64_t chance; /* of 2^53 */
+    uint64_t every, first, last, times;
+    uint64_t from_ns, to_ns; /* since the script began */
+    char *method;            /* owned pattern; NULL: all */
+    enum { RF_ONLY_ANY, RF_ONLY_SINGLE, RF_ONLY_BATCH } only;
+    /* what */
+    uint64_t after, bytes, n, every_ns;
+    unsigned status;
+    enum rf_node_body body;
+    enum rf_node_ids ids;
+    bool force;
+    struct rf_node_refusal say; /* http-error and rpc-error: texts and Retry-After */
+    /* state */
+    uint64_t matched, fired;
+    struct rf_rng rng;
+};
+
+/** A canned result. */
+struct rf_node_canned {
+    char *method, *result; /* owned; a pattern, raw JSON */
+};
+
+/** All of it. */
+struct rf_node_conf {
+    struct rf_node_chain chain; /* head: at the node's start */
+    uint64_t block_ns;          /* the head grows by one each; 0: it stands still */
+    uint64_t seed;
+    struct rf_rng rng;
+    struct rf_node_latency *latency;
+    struct rf_node_limit *limit;
+    struct rf_node_batch *batch;
+    struct rf_node_fault *fault;
+    struct rf_node_canned *canned;
+    char **track;
+    unsigned n_latency, n_limit, n_batch, n_fault, n_canned, n_track;
+    uint64_t concurrency; /* requests at once; 0: any number */
+    struct rf_node_refusal concurrency_refusal;
+    uint64_t body_max;
+    unsigned body_shape;          /* 0: geth's text, 1: proxyd's error object */
+    uint64_t response_max;        /* members beyond these bytes get -32003; 0: no cap */
+    uint64_t keepalive_requests;  /* a connection ends after so many; 0: never */
+    uint64_t keepalive_idle_ns;   /* and after so long without one; 0: never */
+    bool keepalive_announce;      /* say Connection: close before */
+    uint32_t layers;              /* bit set of layers that have faults: skips the search */
+    uint64_t began_ns;            /* set by the node when it takes the script */
+};
+
+/** A new configuration with the defaults. @return owned, or NULL. */
+struct rf_node_conf *rf_node_conf_new(void);
+/** Free; NULL is ignored. */
+void rf_node_conf_free(struct rf_node_conf *conf);
+
+/**
+ * Take one line.
+ * @param line  without its newline; copied. Empty lines and comments are fine.
+ * @return 0, RPCFAN_ECONFIG or RPCFAN_ENOMEM. After an error the configuration may only be freed.
+ */
+enum rpcfan_err rf_node_conf_line(struct rf_node_conf *conf, const char *line,
+                                  struct rpcfan_error *err);
+
+/** Take a whole script. @param text may be NULL. Errors begin with "line N: ". */
+enum rpcfan_err rf_node_conf_text(struct rf_node_conf *conf, const char *text,
+                                  struct rpcfan_error *err);
+
+/** Seed what is random; after the last line. */
+void rf_node_conf_finish(struct rf_node_conf *conf);
+
+/** Read the words of a `fault` line (node_conf_fault.c). @param out zeroed; freed by the caller. */
+void rf_node_conf_fault(struct rf_node_words *w, struct rf_node_fault *out);
+/** Read the words that say how to refuse. */
+void rf_node_conf_refusal(struct rf_node_words *w, struct rf_node_refusal *out, const char *message);
+/** Copy key=TEXT; NULL where it is absent. Out of memory fails the words. */
+char *rf_node_conf_copy(struct rf_node_words *w, const char *key);
+/** As rf_node_conf_copy(), and the text must be JSON. */
+char *rf_node_conf_json(struct rf_node_words *w, const char *key);
+/** Free what a refusal owns. */
+void rf_node_refusal_fini(struct rf_node_refusal *r);
+
+/** The layer of a kind. */
+enum rf_node_layer rf_node_fault_layer(enum rf_node_fault_kind kind);
+
+#endif

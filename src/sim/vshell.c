@@ -1,0 +1,232 @@
+/* vshell.c - virtual time around the core: a heap of arrivals and the core's own deadline.
+ *
+ * Happy path: time jumps to the next arrival or deadline, whichever is first, never past one; the
+ * core steps once with all events of that instant. Failure modes: an answer later than the
+ * exchange's timeout becomes a timeout, as a real transport would make it. */
+#include "sim/vshell.h"
+
+#include <assert.h>
+
+#include "base/mem.h"
+#include "json/rpc.h"
+
+/* An exchange on the virtual wire. */
+struct flight {
+    struct rf_heap_node at;
+    struct rf_exchange *ex;
+    struct rf_vreply reply;
+};
+
+struct rf_vshell {
+    struct rf_core *core;
+    struct rf_vhooks hooks;
+    struct rf_heap wire;
+    uint64_t now_ns;
+    struct rf_event *event;
+    size_t n_events, cap_events;
+};
+
+enum rpcfan_err rf_vshell_new(const struct rpcfan_options *o, const struct rf_vhooks *hooks,
+                              const struct rf_log *log, struct rf_vshell **out,
+                              struct rpcfan_error *err)
+{
+    struct rf_vshell *v = rf_alloc(sizeof *v);
+    if (v == NULL)
+        return rf_fail(err, RPCFAN_ENOMEM, "out of memory");
+    v->hooks = *hooks;
+    enum rpcfan_err e = rf_core_new(o, 1, 0, log, &v->core, err);
+    if (e != RPCFAN_OK) {
+        rf_free(v);
+        return e;
+    }
+    *out = v;
+    return RPCFAN_OK;
+}
+
+void rf_vshell_free(struct rf_vshell *v)
+{
+    if (v == NULL)
+        return;
+    rf_core_free(v->core);
+    rf_heap_fini(&v->wire);
+    rf_free(v->event);
+    rf_free(v);
+}
+
+uint64_t rf_vshell_now(const struct rf_vshell *v)
+{
+    return v->now_ns;
+}
+
+struct rf_core *rf_vshell_core(struct rf_vshell *v)
+{
+    return v->core;
+}
+
+static void add_event(struct rf_vshell *v, struct rf_event ev)
+{
+    if (v->n_events == v->cap_events) {
+        size_t cap = v->cap_events < 64 ? 64 : v->cap_events * 2;
+        struct rf_event *grown = rf_realloc(v->event, cap * sizeof *grown);
+        assert(grown != NULL);
+        v->event = grown;
+        v->cap_events = cap;
+    }
+    v->event[v->n_events++] = ev;
+}
+
+struct rf_vcall *rf_vcall_new(uint64_t number, const char *method, const char *params)
+{
+    struct rf_vcall *c = rf_alloc(sizeof *c);
+    if (c == NULL)
+        return NULL;
+    struct rpcfan_slice m = {method, 0}, p = {params, 0};
+    while (method[m.len] != '\0')
+        m.len++;
+    while (params[p.len] != '\0')
+        p.len++;
+    rf_request_tail(&c->tail, m, p);
+    c->number = number;
+    c->call.tail = c->tail.data;
+    c->call.tail_len = c->tail.len;
+    c->call.method_len = (uint32_t)m.len;
+    return c;
+}
+
+void rf_vcall_free(struct rf_vcall *c)
+{
+    rf_blob_unref(c->call.blob);
+    rf_free(c->call.detail);
+    rf_buf_fini(&c->tail);
+    rf_free(c);
+}
+
+void rf_vshell_submit(struct rf_vshell *v, struct rf_vcall *c, uint64_t deadline_ns)
+{
+    c->call.submitted_ns = v->now_ns;
+    c->call.deadline_ns = deadline_ns;
+    add_event(v, (struct rf_event){.kind = RF_EV_SUBMIT, .call = &c->call});
+}
+
+void rf_vshell_cancel(struct rf_vshell *v, struct rf_vcall *c)
+{
+    add_event(v, (struct rf_event){.kind = RF_EV_CANCEL, .call = &c->call});
+}
+
+void rf_vshell_close(struct rf_vshell *v, enum rpcfan_close_mode mode)
+{
+    add_event(v, (struct rf_event){.kind = RF_EV_CLOSE, .mode = mode});
+}
+
+/* What the transport would have reset at the start of an attempt. */
+static void reset_reply(struct rf_exchange *ex)
+{
+    rf_blob_unref(ex->reply.blob);
+    ex->reply.blob = NULL;
+    ex->reply.transport = RF_T_OK;
+    ex->reply.status = 0;
+    ex->reply.reason = NULL;
+    ex->reply.retry_after_ns = RF_NEVER;
+    ex->reply.resent = 0;
+    ex->reply.bytes_in = 0;
+    ex->reply.bytes_out = ex->body.len;
+    rf_split_init(&ex->reply.split, ex->n + 16);
+}
+
+static void put_on_wire(struct rf_vshell *v, struct rf_exchange *ex)
+{
+    struct flight *f = rf_alloc(sizeof *f);
+    assert(f != NULL);
+    f->ex = ex;
+    f->reply = (struct rf_vreply){.transport = RF_T_OK, .status = 200, .retry_after_ns = RF_NEVER};
+    ex->net = f;
+    reset_reply(ex);
+    v->hooks.serve(v->hooks.arg, ex, v->now_ns, &f->reply);
+    if (f->reply.delay_ns > ex->timeout_ns) {
+        f->reply.delay_ns = ex->timeout_ns;
+        f->reply.transport = RF_T_TIMEOUT;
+        f->reply.reason = "no answer in time";
+    }
+    bool pushed = rf_heap_push(&v->wire, &f->at, v->now_ns + f->reply.delay_ns);
+    assert(pushed);
+    (void)pushed;
+}
+
+static void arrive(struct rf_vshell *v, struct flight *f)
+{
+    struct rf_reply *r = &f->ex->reply;
+    r->transport = f->reply.transport;
+    r->reason = f->reply.reason;
+    if (r->transport == RF_T_OK) {
+        r->status = f->reply.status;
+        r->retry_after_ns = f->reply.retry_after_ns;
+        r->blob = rf_blob_new(f->reply.body.len + 1);
+        assert(r->blob != NULL);
+        rf_blob_add(r->blob, f->reply.body.data, f->reply.body.len);
+        rf_split_feed(&r->split, r->blob->data, r->blob->len);
+        rf_split_finish(&r->split, r->blob->data);
+        r->bytes_in = r->blob->len;
+    }
+    rf_buf_fini(&f->reply.body);
+    add_event(v, (struct rf_event){.kind = RF_EV_REPLY, .ex = f->ex});
+    rf_free(f);
+}
+
+static void abort_flight(struct rf_vshell *v, struct rf_exchange *ex)
+{
+    struct flight *f = ex->net;
+    f->reply.transport = RF_T_ABORTED;
+    rf_heap_remove(&v->wire, &f->at);
+    bool pushed = rf_heap_push(&v->wire, &f->at, v->now_ns);
+    assert(pushed);
+    (void)pushed;
+}
+
+static void step(struct rf_vshell *v)
+{
+    struct rf_heap_node *n;
+    while ((n = rf_heap_top(&v->wire)) != NULL && n->at_ns <= v->now_ns) {
+        rf_heap_remove(&v->wire, n);
+        arrive(v, RF_CONTAINER(n, struct flight, at));
+    }
+    struct rf_actions a;
+    rf_actions_init(&a);
+    rf_core_step(v->core, v->event, v->n_events, v->now_ns, &a);
+    v->n_events = 0;
+    struct rf_link *l;
+    while ((l = rf_list_shift(&a.abort)) != NULL)
+        abort_flight(v, RF_CONTAINER(l, struct rf_exchange, link));
+    while ((l = rf_list_shift(&a.send)) != NULL)
+        put_on_wire(v, RF_CONTAINER(l, struct rf_exchange, link));
+    while ((l = rf_list_shift(&a.done)) != NULL) {
+        struct rf_call *c = RF_CONTAINER(l, struct rf_call, link);
+        RF_CONTAINER(c, struct rf_vcall, call)->done = true;
+        if (v->hooks.done != NULL)
+            v->hooks.done(v->hooks.arg, c, v->now_ns);
+    }
+}
+
+void rf_vshell_run(struct rf_vshell *v, uint64_t until_ns)
+{
+    for (;;) {
+        uint64_t at = rf_min_u64(rf_heap_next(&v->wire), rf_core_deadline(v->core));
+        if (v->n_events > 0)
+            at = v->now_ns;
+        if (at > until_ns)
+            break;
+        v->now_ns = rf_max_u64(at, v->now_ns);
+        step(v);
+    }
+    v->now_ns = rf_max_u64(v->now_ns, until_ns);
+}
+
+void rf_vreply_result(struct rf_buf *b, uint64_t id, const char *json)
+{
+    rf_buf_printf(b, "{\"jsonrpc\":\"2.0\",\"id\":%llu,\"result\":%s}", (unsigned long long)id, json);
+}
+
+void rf_vreply_error(struct rf_buf *b, uint64_t id, int64_t code, const char *message)
+{
+    rf_buf_printf(b, "{\"jsonrpc\":\"2.0\",\"id\":%llu,\"error\":{\"code\":%lld,\"message\":\"%s\"}}",
+                  (unsigned long long)id, (long long)code, message);
+}

@@ -1,0 +1,521 @@
+/* run_scenarios.c - plays every tests/scenario/NAME.scn in virtual time and compares the trace with
+ * the one in the file: the trace is the specification.
+ *
+ * A file is lines of `word key=value ...`; # begins a comment:
+ *   network KEY=VALUE...       attempts, deadline, family, in_flight, linger, seed
+ *   endpoint NAME KEY=VALUE... batch, in_flight, timeout, latency, limit=N/WINDOW, priority
+ *   reply NAME KIND [KEY=VALUE...]  what the node answers next; the last one repeats
+ *       ok | status=N [retry_after=D] [text=WORDS_WITH_UNDERSCORES] | connect | reset | hang | html |
+ *       object=CODE:TEXT | first=CODE:TEXT (array of one error) | nullid=CODE:TEXT |
+ *       bad=I:CODE:TEXT (member I fails) | missing=I | shuffled | twice | extra | stringids |
+ *       cap=N (refuses batches above N, no number in the text), each with an optional times=N
+ *   at TIME call METHOD [n=N] [deadline=D] | at TIME cancel I | at TIME close drain|sent|now
+ *   run TIME
+ *   trace                      the rest of the file is the expected trace
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "core/state.h"
+#include "sim/vshell.h"
+
+#define MAX_EP 4
+#define MAX_REPLIES 32
+#define MAX_CALLS 4096
+#define MAX_ACTS 64
+
+struct reply_rule {
+    char kind[160];
+    uint64_t retry_after_ns;
+    uint32_t times;
+};
+
+struct act {
+    uint64_t at_ns;
+    char what[16], arg[64];
+    uint32_t n;
+    uint64_t deadline_ns;
+};
+
+struct scenario {
+    struct rpcfan_options o;
+    struct rpcfan_network_options net;
+    struct rpcfan_endpoint_options ep[MAX_EP];
+    struct rpcfan_limit limit[MAX_EP];
+    char name[MAX_EP][32];
+    uint64_t latency_ns[MAX_EP];
+    struct reply_rule rule[MAX_EP][MAX_REPLIES];
+    uint32_t n_rules[MAX_EP], rule_at[MAX_EP];
+    struct act act[MAX_ACTS];
+    uint32_t n_acts;
+    uint64_t end_ns;
+    struct rf_vcall *call[MAX_CALLS];
+    uint32_t n_calls;
+    struct rf_vshell *v;
+    struct rf_buf trace;
+};
+
+static uint64_t duration(const char *text)
+{
+    uint64_t ns = 0;
+    if (rf_parse_duration(text, &ns) != RPCFAN_OK)
+        fail_msg("bad duration '%s'", text);
+    return ns;
+}
+
+static void stamp(struct scenario *s, uint64_t now_ns)
+{
+    rf_buf_printf(&s->trace, "%llu.%03llu ", (unsigned long long)(now_ns / RF_SEC),
+                  (unsigned long long)(now_ns / RF_MS % 1000));
+}
+
+static void log_line(int level, const char *line, void *arg)
+{
+    (void)level;
+    struct scenario *s = arg;
+    stamp(s, rf_vshell_now(s->v));
+    rf_buf_printf(&s->trace, "log %s\n", line);
+}
+
+/* The calls of an exchange as "1-10" or "3". */
+static void add_calls(struct scenario *s, const struct rf_exchange *ex)
+{
+    for (uint32_t i = 0; i < ex->n;) {
+        uint64_t first = RF_CONTAINER(ex->call[i], struct rf_vcall, call)->number, last = first;
+        for (i++; i < ex->n; i++) {
+            uint64_t k = RF_CONTAINER(ex->call[i], struct rf_vcall, call)->number;
+            if (k != last + 1)
+                break;
+            last = k;
+        }
+        rf_buf_printf(&s->trace, " %llu", (unsigned long long)first);
+        if (last > first)
+            rf_buf_printf(&s->trace, "-%llu", (unsigned long long)last);
+    }
+}
+
+/* CODE:TEXT, underscores for spaces. */
+static void code_text(const char *arg, long long *code, char *text, size_t size)
+{
+    char *end;
+    *code = strtoll(arg, &end, 10);
+    snprintf(text, size, "%s", *end == ':' ? end + 1 : "");
+    for (char *p = text; *p != '\0'; p++) {
+        if (*p == '_')
+            *p = ' ';
+    }
+}
+
+static void result_member(struct rf_buf *b, const struct rf_exchange *ex, uint32_t i, bool string_id)
+{
+    char json[32];
+    uint64_t number = RF_CONTAINER(ex->call[i], struct rf_vcall, call)->number;
+    snprintf(json, sizeof json, "\"r%llu\"", (unsigned long long)number);
+    if (string_id)
+        rf_buf_printf(b, "{\"result\":%s,\"id\":\"%llu\"}", json,
+                      (unsigned long long)(ex->id_base + i));
+    else
+        rf_vreply_result(b, ex->id_base + i, json);
+}
+
+struct distortion {
+    uint32_t bad, missing;
+    long long code;
+    char text[96];
+    bool shuffled, twice, extra, string_ids;
+};
+
+static void answer(struct rf_buf *b, const struct rf_exchange *ex, const struct distortion *d)
+{
+    if (ex->n > 1)
+        rf_buf_char(b, '[');
+    bool any = false;
+    for (uint32_t k = 0; k < ex->n; k++) {
+        uint32_t i = d->shuffled ? ex->n - 1 - k : k;
+        if (i + 1 == d->missing)
+            continue;
+        if (any)
+            rf_buf_char(b, ',');
+        any = true;
+        if (i + 1 == d->bad)
+            rf_vreply_error(b, ex->id_base + i, d->code, d->text);
+        else
+            result_member(b, ex, i, d->string_ids);
+        if (d->twice && i == 0)
+            rf_buf_printf(b, ",{\"id\":%llu,\"result\":\"late\"}", (unsigned long long)ex->id_base);
+    }
+    if (d->extra)
+        rf_buf_str(b, ",{\"id\":99999999,\"result\":\"nobody\"},null");
+    if (ex->n > 1)
+        rf_buf_char(b, ']');
+}
+
+static bool starts(const char *s, const char *prefix, const char **rest)
+{
+    size_t n = strlen(prefix);
+    if (strncmp(s, prefix, n) != 0)
+        return false;
+    *rest = s + n;
+    return true;
+}
+
+static void one_error(const char *arg, const struct rf_exchange *ex, struct rf_vreply *out, bool array,
+                      bool null_id)
+{
+    long long code;
+    char text[96];
+    code_text(arg, &code, text, sizeof text);
+    if (array)
+        rf_buf_char(&out->body, '[');
+    if (null_id)
+        rf_buf_printf(&out->body, "{\"id\":null,\"error\":{\"code\":%lld,\"message\":\"%s\"}}", code,
+                      text);
+    else
+        rf_vreply_error(&out->body, ex->id_base, code, text);
+    if (array)
+        rf_buf_char(&out->body, ']');
+}
+
+static bool transport_kind(const char *kind, struct rf_vreply *out)
+{
+    if (strcmp(kind, "connect") == 0) {
+        out->transport = RF_T_CONNECT;
+        out->reason = "connection refused";
+    } else if (strcmp(kind, "reset") == 0) {
+        out->transport = RF_T_RESET;
+        out->reason = "connection reset";
+    } else if (strcmp(kind, "hang") == 0) {
+        out->delay_ns = RF_NEVER;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static void make_reply(const char *kind, const struct rf_exchange *ex, struct rf_vreply *out)
+{
+    const char *arg;
+    struct distortion d = {0};
+    if (transport_kind(kind, out))
+        return;
+    if (starts(kind, "cap=", &arg)) {
+        if (ex->n > strtoul(arg, NULL, 10)) {
+            one_error("-32600:batch_too_large", ex, out, true, false);
+            return;
+        }
+    } else if (starts(kind, "status=", &arg)) {
+        char *end;
+        out->status = (int)strtol(arg, &end, 10);
+        rf_buf_str(&out->body, *end == ',' ? end + 1 : "");
+        return;
+    } else if (strcmp(kind, "html") == 0) {
+        rf_buf_str(&out->body, "<html></html>");
+        return;
+    } else if (starts(kind, "object=", &arg) || starts(kind, "first=", &arg) ||
+               starts(kind, "nullid=", &arg)) {
+        one_error(arg, ex, out, kind[0] != 'o', kind[0] == 'n');
+        return;
+    } else if (starts(kind, "bad=", &arg)) {
+        char *end;
+        d.bad = (uint32_t)strtoul(arg, &end, 10);
+        code_text(end + 1, &d.code, d.text, sizeof d.text);
+    } else if (starts(kind, "missing=", &arg)) {
+        d.missing = (uint32_t)strtoul(arg, NULL, 10);
+    } else if (strcmp(kind, "ok") != 0 && strcmp(kind, "shuffled") != 0 &&
+               strcmp(kind, "twice") != 0 && strcmp(kind, "extra") != 0 &&
+               strcmp(kind, "stringids") != 0) {
+        fail_msg("unknown reply '%s'", kind);
+    }
+    d.shuffled = strcmp(kind, "shuffled") == 0;
+    d.twice = strcmp(kind, "twice") == 0;
+    d.extra = strcmp(kind, "extra") == 0;
+    d.string_ids = strcmp(kind, "stringids") == 0;
+    answer(&out->body, ex, &d);
+}
+
+static void serve(void *arg, struct rf_exchange *ex, uint64_t now_ns, struct rf_vreply *out)
+{
+    struct scenario *s = arg;
+    uint32_t e = ex->index;
+    stamp(s, now_ns);
+    rf_buf_printf(&s->trace, "send %s%s", s->name[e], ex->batch ? " batch" : "");
+    add_calls(s, ex);
+    if (ex->fresh)
+        rf_buf_str(&s->trace, " fresh");
+    rf_buf_char(&s->trace, '\n');
+    out->delay_ns = s->latency_ns[e];
+    struct reply_rule ok = {.kind = "ok", .retry_after_ns = RF_NEVER};
+    struct reply_rule *r = s->n_rules[e] > 0 ? &s->rule[e][s->rule_at[e]] : &ok;
+    out->retry_after_ns = r->retry_after_ns;
+    make_reply(r->kind, ex, out);
+    if (r->times > 0 && --r->times == 0 && s->rule_at[e] + 1 < s->n_rules[e])
+        s->rule_at[e]++;
+}
+
+static void done(void *arg, struct rf_call *c, uint64_t now_ns)
+{
+    struct scenario *s = arg;
+    struct rf_vcall *vc = RF_CONTAINER(c, struct rf_vcall, call);
+    stamp(s, now_ns);
+    rf_buf_printf(&s->trace, "done %llu %s", (unsigned long long)vc->number,
+                  rpcfan_err_name(c->err));
+    if (c->err == RPCFAN_OK) {
+        char want[32];
+        int n = snprintf(want, sizeof want, "\"r%llu\"", (unsigned long long)vc->number);
+        if ((size_t)n != c->json_len || memcmp(want, c->json, c->json_len) != 0)
+            rf_buf_printf(&s->trace, " WRONG ANSWER %.*s", (int)c->json_len, c->json);
+    } else if (c->detail != NULL) {
+        rf_buf_printf(&s->trace, " (%s)", c->detail);
+    }
+    if (c->sends != 1)
+        rf_buf_printf(&s->trace, " sends=%u", c->sends);
+    rf_buf_char(&s->trace, '\n');
+}
+
+/* `key=value` of a line's words, or NULL. */
+static const char *value(char **word, size_t n, const char *key)
+{
+    size_t len = strlen(key);
+    for (size_t i = 0; i < n; i++) {
+        if (strncmp(word[i], key, len) == 0 && word[i][len] == '=')
+            return word[i] + len + 1;
+    }
+    return NULL;
+}
+
+static uint32_t number(char **word, size_t n, const char *key, uint32_t otherwise)
+{
+    const char *v = value(word, n, key);
+    return v == NULL ? otherwise : (uint32_t)strtoul(v, NULL, 10);
+}
+
+static uint64_t ms(char **word, size_t n, const char *key, uint64_t otherwise)
+{
+    const char *v = value(word, n, key);
+    return v == NULL ? otherwise : duration(v) / RF_MS;
+}
+
+static void read_network(struct scenario *s, char **w, size_t n)
+{
+    s->net.attempts = number(w, n, "attempts", s->net.attempts);
+    s->net.deadline_ms = ms(w, n, "deadline", s->net.deadline_ms);
+    s->net.linger_ms = ms(w, n, "linger", s->net.linger_ms);
+    s->o.in_flight = number(w, n, "in_flight", s->o.in_flight);
+    s->o.seed = number(w, n, "seed", 1);
+    const char *family = value(w, n, "family");
+    if (family != NULL)
+        s->net.family = strcmp(family, "evm") == 0      ? RPCFAN_EVM
+                        : strcmp(family, "solana") == 0 ? RPCFAN_SOLANA
+                                                        : RPCFAN_GENERIC;
+}
+
+static void read_endpoint(struct scenario *s, char **w, size_t n)
+{
+    size_t e = s->net.n_endpoints++;
+    assert_true(e < MAX_EP);
+    struct rpcfan_endpoint_options *ep = &s->ep[e];
+    rpcfan_endpoint_options_init(ep);
+    snprintf(s->name[e], sizeof s->name[e], "%s", w[1]);
+    ep->name = s->name[e];
+    ep->batch = number(w, n, "batch", 20);
+    ep->in_flight = number(w, n, "in_flight", 4);
+    ep->priority = number(w, n, "priority", 0);
+    ep->timeout_ms = ms(w, n, "timeout", 2000);
+    s->latency_ns[e] = ms(w, n, "latency", 10) * RF_MS;
+    const char *limit = value(w, n, "limit");
+    if (limit != NULL) {
+        char *slash;
+        s->limit[e].count = strtoul(limit, &slash, 10);
+        s->limit[e].window_ms = duration(slash + 1) / RF_MS;
+        ep->limits = &s->limit[e];
+        ep->n_limits = 1;
+    }
+}
+
+static void read_reply(struct scenario *s, char **w, size_t n)
+{
+    for (uint32_t e = 0; e < s->net.n_endpoints; e++) {
+        if (strcmp(s->name[e], w[1]) != 0)
+            continue;
+        assert_true(s->n_rules[e] < MAX_REPLIES);
+        struct reply_rule *r = &s->rule[e][s->n_rules[e]++];
+        snprintf(r->kind, sizeof r->kind, "%s", w[2]);
+        const char *ra = value(w, n, "retry_after");
+        r->retry_after_ns = ra == NULL ? RF_NEVER : duration(ra);
+        r->times = number(w, n, "times", 1);
+        return;
+    }
+    fail_msg("reply for unknown endpoint '%s'", w[1]);
+}
+
+static void read_act(struct scenario *s, char **w, size_t n)
+{
+    assert_true(s->n_acts < MAX_ACTS && n >= 4);
+    struct act *a = &s->act[s->n_acts++];
+    a->at_ns = duration(w[1]);
+    snprintf(a->what, sizeof a->what, "%s", w[2]);
+    snprintf(a->arg, sizeof a->arg, "%s", w[3]);
+    a->n = number(w, n, "n", 1);
+    a->deadline_ns = ms(w, n, "deadline", s->net.deadline_ms) * RF_MS;
+}
+
+static void read_line(struct scenario *s, char *line)
+{
+    char *word[16], *save = NULL;
+    size_t n = 0;
+    for (char *p = strtok_r(line, " \t", &save); p != NULL && n < 16; p = strtok_r(NULL, " \t", &save))
+        word[n++] = p;
+    if (n == 0 || word[0][0] == '#')
+        return;
+    if (strcmp(word[0], "network") == 0)
+        read_network(s, word, n);
+    else if (strcmp(word[0], "endpoint") == 0)
+        read_endpoint(s, word, n);
+    else if (strcmp(word[0], "reply") == 0)
+        read_reply(s, word, n);
+    else if (strcmp(word[0], "at") == 0)
+        read_act(s, word, n);
+    else if (strcmp(word[0], "run") == 0)
+        s->end_ns = duration(word[1]);
+    else
+        fail_msg("unknown word '%s'", word[0]);
+}
+
+static void perform(struct scenario *s, const struct act *a)
+{
+    if (strcmp(a->what, "call") == 0) {
+        for (uint32_t i = 0; i < a->n; i++) {
+            assert_true(s->n_calls < MAX_CALLS);
+            struct rf_vcall *c = rf_vcall_new(s->n_calls + 1, a->arg, "[]");
+            assert_non_null(c);
+            s->call[s->n_calls++] = c;
+            rf_vshell_submit(s->v, c, a->at_ns + a->deadline_ns);
+        }
+    } else if (strcmp(a->what, "cancel") == 0) {
+        rf_vshell_cancel(s->v, s->call[strtoul(a->arg, NULL, 10) - 1]);
+    } else if (strcmp(a->what, "close") == 0) {
+        rf_vshell_close(s->v, strcmp(a->arg, "drain") == 0  ? RPCFAN_CLOSE_DRAIN
+                              : strcmp(a->arg, "sent") == 0 ? RPCFAN_CLOSE_SENT
+                                                            : RPCFAN_CLOSE_NOW);
+    } else {
+        fail_msg("unknown act '%s'", a->what);
+    }
+}
+
+static void play(struct scenario *s)
+{
+    struct rf_log log = {.cb = log_line, .arg = s, .level = RPCFAN_LOG_DEBUG};
+    struct rf_vhooks hooks = {.arg = s, .serve = serve, .done = done};
+    struct rpcfan_error err;
+    s->net.endpoints = s->ep;
+    s->o.networks = &s->net;
+    s->o.n_networks = 1;
+    if (rf_vshell_new(&s->o, &hooks, &log, &s->v, &err) != RPCFAN_OK)
+        fail_msg("%s", err.text);
+    for (uint32_t i = 0; i < s->n_acts; i++) {
+        if (s->act[i].at_ns > rf_vshell_now(s->v))
+            rf_vshell_run(s->v, s->act[i].at_ns);
+        perform(s, &s->act[i]);
+    }
+    rf_vshell_run(s->v, s->end_ns);
+    for (uint32_t i = 0; i < s->n_calls; i++) {
+        if (!s->call[i]->done)
+            rf_buf_printf(&s->trace, "open %u\n", i + 1);
+    }
+    rf_vshell_close(s->v, RPCFAN_CLOSE_NOW);
+    size_t len = s->trace.len;
+    rf_vshell_run(s->v, s->end_ns + 60 * RF_SEC);
+    s->trace.len = len; /* what the tear-down does is not part of the trace */
+    for (uint32_t i = 0; i < s->n_calls; i++) {
+        assert_true(s->call[i]->done);
+        rf_vcall_free(s->call[i]);
+    }
+    assert_true(rf_core_idle(rf_vshell_core(s->v)));
+    rf_vshell_free(s->v);
+}
+
+static char *slurp(const char *path)
+{
+    FILE *f = fopen(path, "rb");
+    if (f == NULL)
+        fail_msg("cannot open %s", path);
+    struct rf_buf b = {0};
+    char part[4096];
+    size_t n;
+    while ((n = fread(part, 1, sizeof part, f)) > 0)
+        rf_buf_add(&b, part, n);
+    fclose(f);
+    rf_buf_char(&b, '\0');
+    return b.data;
+}
+
+static void test_scenario(void **state)
+{
+    const char *path = *state;
+    struct scenario *s = rf_alloc(sizeof *s);
+    rpcfan_options_init(&s->o);
+    rpcfan_network_options_init(&s->net);
+    s->o.seed = 1;
+    char *text = slurp(path), *save = NULL;
+    char *expected = strstr(text, "\ntrace\n");
+    if (expected == NULL)
+        fail_msg("%s has no trace", path);
+    *expected = '\0';
+    expected += strlen("\ntrace\n");
+    for (char *line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save))
+        read_line(s, line);
+    play(s);
+    rf_buf_char(&s->trace, '\0');
+    if (strcmp(s->trace.data, expected) != 0) {
+        printf("--- expected\n%s--- got\n%s---\n", expected, s->trace.data);
+        fail_msg("%s: the trace differs", path);
+    }
+    rf_buf_fini(&s->trace);
+    rf_free(text);
+    rf_free(s);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct CMUnitTest *)a)->name, ((const struct CMUnitTest *)b)->name);
+}
+
+int main(int argc, char **argv)
+{
+    const char *dir = argc > 1 ? argv[1] : "tests/scenario";
+    struct CMUnitTest tests[256];
+    size_t n = 0;
+    DIR *d = opendir(dir);
+    if (d == NULL) {
+        fprintf(stderr, "run_scenarios: no directory %s; run it from the project's root\n", dir);
+        return 1;
+    }
+    struct dirent *e;
+    while ((e = readdir(d)) != NULL && n < RF_COUNT(tests)) {
+        size_t len = strlen(e->d_name);
+        if (len < 5 || strcmp(e->d_name + len - 4, ".scn") != 0)
+            continue;
+        char *path = malloc(strlen(dir) + len + 2);
+        sprintf(path, "%s/%s", dir, e->d_name);
+        char *name = strdup(e->d_name);
+        name[len - 4] = '\0';
+        tests[n++] = (struct CMUnitTest){.name = name, .test_func = test_scenario,
+                                         .initial_state = path};
+    }
+    closedir(d);
+    qsort(tests, n, sizeof tests[0], by_name);
+    int failed = n == 0 ? 1 : _cmocka_run_group_tests("scenarios", tests, n, NULL, NULL);
+    for (size_t i = 0; i < n; i++) {
+        free((void *)(uintptr_t)tests[i].name);
+        free(tests[i].initial_state);
+    }
+    return failed;
+}
