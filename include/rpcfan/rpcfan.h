@@ -230,8 +230,8 @@ RPCFAN_API void rpcfan_client_close(rpcfan_client_t *client, enum rpcfan_close_m
                                     rpcfan_closed_cb cb, void *arg);
 
 /**
- * Free a client. With a thread of its own: closes with RPCFAN_CLOSE_NOW where that was not done,
- * waits and joins; not to be called on the loop thread. With your loop: only in or after the closed
+ * Free a client. With a thread of its own: waits for the close that was asked for, or closes with
+ * RPCFAN_CLOSE_NOW where none was, and joins; not to be called on the loop thread. With your loop: only in or after the closed
  * callback. Results kept by rpcfan_result_ref() must have been released before. NULL is ignored.
  */
 RPCFAN_API void rpcfan_client_free(rpcfan_client_t *client);

@@ -1,5 +1,5 @@
-/* progress.h - the progress line on a terminal: what is done, how fast, what holds it back, how long
- * it will take. Used by long commands; writes to stderr. */
+/* progress.h - the progress line on a terminal: what is done, how fast, what holds it back, how
+ * long it will take. Used by long commands; writes to stderr. */
 #ifndef RF_APP_PROGRESS_H
 #define RF_APP_PROGRESS_H
 

@@ -1,4 +1,5 @@
-/* status_view.h - the JSON of rpcfan_status() as a struct, for the progress line and the summary. */
+/* status_view.h - the JSON of rpcfan_status() as a struct, for the progress line and the summary.
+ */
 #ifndef RF_APP_STATUS_VIEW_H
 #define RF_APP_STATUS_VIEW_H
 
@@ -26,7 +27,8 @@ struct rf_status_view {
  * @param json     of rpcfan_status().
  * @param network  the one to look at; NULL: the first.
  * @param view     overwritten; what it held is freed. rf_status_view_fini() it.
- * @return 0, RPCFAN_EMALFORMED, RPCFAN_EINVAL (no such network) or RPCFAN_ENOMEM; the view is empty then.
+ * @return 0, RPCFAN_EMALFORMED, RPCFAN_EINVAL (no such network) or RPCFAN_ENOMEM; the view is empty
+ * then.
  */
 enum rpcfan_err rf_status_view_read(struct rf_status_view *view, const char *json,
                                     const char *network);

@@ -50,7 +50,7 @@ static uint64_t class_count(const struct rf_tally *t, unsigned err)
 
 static uint64_t per_second(const struct rf_tally *t)
 {
-    return t->wall_ns < RF_MS ? 0 : t->answers * 1000 / (t->wall_ns / RF_MS);
+    return (uint64_t)((double)t->answers * (double)RF_SEC / (double)rf_max_u64(t->wall_ns, 1));
 }
 
 static struct rf_status_endpoint sum(const struct rf_status_view *view)
@@ -92,7 +92,8 @@ static void add_endpoint(struct rf_buf *b, const struct rf_status_endpoint *ep)
                   "endpoint:  %s: %s%s%s; %llu requests, %llu batches, %llu calls, "
                   "%llu throttled, %llu server, %llu network, %llu malformed; "
                   "p50 %.1f ms, p99 %.1f ms\n",
-                  ep->name, ep->state, ep->why[0] != '\0' ? ", " : "", ep->why, ull(ep->requests),
+                  ep->name, ep->state, strcmp(ep->why, ep->state) != 0 ? ", " : "",
+                  strcmp(ep->why, ep->state) != 0 ? ep->why : "", ull(ep->requests),
                   ull(ep->batches), ull(ep->calls), ull(ep->throttled), ull(ep->server),
                   ull(ep->network), ull(ep->malformed), ep->p50_ms, ep->p99_ms);
 }
@@ -100,8 +101,7 @@ static void add_endpoint(struct rf_buf *b, const struct rf_status_endpoint *ep)
 void rf_summary_text(struct rf_buf *b, const struct rf_tally *t, const struct rf_status_view *view)
 {
     struct rf_status_endpoint all = sum(view);
-    rf_buf_printf(b, "answers:   %llu%s", ull(t->answers),
-                  t->interrupted ? ", interrupted" : "");
+    rf_buf_printf(b, "answers:   %llu%s", ull(t->answers), t->interrupted ? ", interrupted" : "");
     if (t->before > 0)
         rf_buf_printf(b, ", and %llu of earlier runs (%llu errors)", ull(t->before),
                       ull(t->before_errors));
@@ -155,16 +155,15 @@ void rf_summary_json(struct rf_buf *b, const struct rf_tally *t, const struct rf
     for (unsigned i = 1; i < RPCFAN_ERR_COUNT; i++) {
         uint64_t n = class_count(t, i);
         if (n > 0)
-            rf_buf_printf(b, "%s\"%s\":%llu", any ? "," : "",
-                          rpcfan_err_class((enum rpcfan_err)i), ull(n));
+            rf_buf_printf(b, "%s\"%s\":%llu", any ? "," : "", rpcfan_err_class((enum rpcfan_err)i),
+                          ull(n));
         any = any || n > 0;
     }
     rf_buf_printf(b,
                   "},\"wall_s\":%.3f,\"calls_per_s\":%llu,\"latency_ms\":{\"p50\":%.3f,"
                   "\"p99\":%.3f,\"max\":%.3f},",
-                  ms(t->wall_ns) / 1000, ull(per_second(t)),
-                  ms(rf_hist_quantile(&t->latency, 500)), ms(rf_hist_quantile(&t->latency, 990)),
-                  ms(t->latency.max_ns));
+                  ms(t->wall_ns) / 1000, ull(per_second(t)), ms(rf_hist_quantile(&t->latency, 500)),
+                  ms(rf_hist_quantile(&t->latency, 990)), ms(t->latency.max_ns));
     rf_buf_printf(b,
                   "\"requests\":%llu,\"batches\":%llu,\"retries\":%llu,\"throttled\":%llu,"
                   "\"bytes_sent\":%llu,\"bytes_received\":%llu,\"endpoints\":[",

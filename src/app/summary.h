@@ -15,7 +15,7 @@ struct rf_tally {
     uint64_t before, before_errors;    /* answers of earlier runs, with --resume */
     uint64_t wall_ns;
     bool interrupted;
-    struct rf_hist latency;            /* of calls, from acceptance to completion */
+    struct rf_hist latency; /* of calls, from acceptance to completion */
 };
 
 /** Count a call. */

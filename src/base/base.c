@@ -117,6 +117,12 @@ bool rf_pattern_match(const char *pattern, const char *name, size_t len)
     return n == len && memcmp(pattern, name, n) == 0;
 }
 
+void rf_lower(const char *text, size_t len, char *out)
+{
+    for (size_t i = 0; i < len; i++)
+        out[i] = (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] | 0x20 : text[i]);
+}
+
 const char *rf_find_nocase(const char *text, size_t len, const char *needle)
 {
     size_t n = strlen(needle);

@@ -83,4 +83,7 @@ bool rf_pattern_match(const char *pattern, const char *name, size_t len);
 /** Find `needle` (NUL-terminated, lower case) in `len` bytes of text, ASCII case ignored. */
 const char *rf_find_nocase(const char *text, size_t len, const char *needle);
 
+/** Copy `len` bytes with ASCII letters in lower case. @param out at least `len` bytes. */
+void rf_lower(const char *text, size_t len, char *out);
+
 #endif

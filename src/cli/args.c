@@ -129,8 +129,8 @@ int rf_args_next(struct rf_args *a, const struct rf_arg_spec *spec, size_t n)
         a->at++;
         return rf_args_next(a, spec, n);
     }
-    bool word = a->words_only || text[0] != '-' || text[1] == '\0' ||
-                (text[1] >= '0' && text[1] <= '9');
+    bool word =
+        a->words_only || text[0] != '-' || text[1] == '\0' || (text[1] >= '0' && text[1] <= '9');
     if (word) {
         a->value = text;
         a->at++;

@@ -23,11 +23,11 @@ struct rf_args {
     int argc;
     char **argv;
     int at;
-    const char *cluster; /* rest of a group of short options; NULL: none */
-    bool words_only;     /* `--` was seen */
-    char problem[256];   /* with RF_ARG_BAD: what is wrong and what to do */
+    const char *cluster;            /* rest of a group of short options; NULL: none */
+    bool words_only;                /* `--` was seen */
+    char problem[256];              /* with RF_ARG_BAD: what is wrong and what to do */
     const struct rf_arg_spec *spec; /* with a key: the option */
-    const char *value;   /* of the option, or the word; NULL: none */
+    const char *value;              /* of the option, or the word; NULL: none */
 };
 
 /**

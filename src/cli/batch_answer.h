@@ -1,5 +1,6 @@
-/* batch_answer.h - the text of response lines: answers, errors of nodes, errors of our own. Also reads
- * their beginning back, for --resume. Called by the batch's loop, its requests and its resume. Pure. */
+/* batch_answer.h - the text of response lines: answers, errors of nodes, errors of our own. Also
+ * reads their beginning back, for --resume. Called by the batch's loop, its requests and its
+ * resume. Pure. */
 #ifndef RF_CLI_BATCH_ANSWER_H
 #define RF_CLI_BATCH_ANSWER_H
 

@@ -1,4 +1,5 @@
-/* batch_input.c - the line reader: one buffer, no copy of a line, overlong lines skipped in place. */
+/* batch_input.c - the line reader: one buffer, no copy of a line, overlong lines skipped in place.
+ */
 #include "cli/batch_input.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* batch_input.h - lines from a descriptor, read in big chunks and handed out in place. Called by the
- * batch's loop and by its resume; reads from one descriptor and nothing else. */
+/* batch_input.h - lines from a descriptor, read in big chunks and handed out in place. Called by
+ * the batch's loop and by its resume; reads from one descriptor and nothing else. */
 #ifndef RF_CLI_BATCH_INPUT_H
 #define RF_CLI_BATCH_INPUT_H
 
@@ -13,8 +13,8 @@
 struct rf_line {
     const char *data; /* without its line end; the first bytes of it where it is too long */
     size_t len;
-    uint64_t number;  /* 1-based */
-    uint64_t end;     /* offset in the stream behind its line end */
+    uint64_t number; /* 1-based */
+    uint64_t end;    /* offset in the stream behind its line end */
     bool too_long;
     bool cut; /* the stream ended without a line end */
 };
@@ -23,10 +23,10 @@ struct rf_line {
 struct rf_input {
     int fd;
     bool eof;
-    size_t max_line;     /* longer lines are reported with too_long */
-    uint64_t lines;      /* lines consumed */
-    uint64_t offset;     /* bytes consumed */
-    char *buf;           /* private from here on */
+    size_t max_line; /* longer lines are reported with too_long */
+    uint64_t lines;  /* lines consumed */
+    uint64_t offset; /* bytes consumed */
+    char *buf;       /* private from here on */
     size_t cap, start, end, scan, stop;
     uint64_t dropped; /* bytes of the current line that are not kept */
     bool found, ended;
@@ -42,7 +42,8 @@ void rf_input_init(struct rf_input *in, int fd, size_t max_line);
  */
 ssize_t rf_input_fill(struct rf_input *in);
 
-/** The next line, without consuming it. @return false where more must be read first, or at the end. */
+/** The next line, without consuming it. @return false where more must be read first, or at the end.
+ */
 bool rf_input_peek(struct rf_input *in, struct rf_line *line);
 
 /** Consume the line that rf_input_peek() showed. */

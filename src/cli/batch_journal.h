@@ -30,11 +30,13 @@ bool rf_journal_is_ours(const char *path);
 /** Create or empty the file and write its header. @return 0, RPCFAN_EIO or RPCFAN_ENOMEM. */
 enum rpcfan_err rf_journal_create(struct rf_journal *j, const char *path, struct rpcfan_error *err);
 
-/** Open one to go on behind its first `records` records; what follows is cut off. @return as above. */
+/** Open one to go on behind its first `records` records; what follows is cut off. @return as above.
+ */
 enum rpcfan_err rf_journal_reopen(struct rf_journal *j, const char *path, uint64_t records,
                                   struct rpcfan_error *err);
 
-/** Note a record; it is written by the next rf_journal_flush(). Out of memory is `pending.failed`. */
+/** Note a record; it is written by the next rf_journal_flush(). Out of memory is `pending.failed`.
+ */
 void rf_journal_note(struct rf_journal *j, uint64_t line, uint64_t end);
 
 /** Append what was noted. @return 0 or an errno value. */

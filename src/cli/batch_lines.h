@@ -1,5 +1,6 @@
-/* batch_lines.h - which input lines are answered: all up to a low watermark, and above it a bit each,
- * so that its memory does not grow with the input. Used by unordered runs and their resume. Pure. */
+/* batch_lines.h - which input lines are answered: all up to a low watermark, and above it a bit
+ * each, so that its memory does not grow with the input. Used by unordered runs and their resume.
+ * Pure. */
 #ifndef RF_CLI_BATCH_LINES_H
 #define RF_CLI_BATCH_LINES_H
 
@@ -10,8 +11,8 @@
 
 /** A set of line numbers, 1-based. */
 struct rf_lines {
-    uint64_t low;  /* every line up to it is in the set */
-    uint64_t high; /* the highest line in the set */
+    uint64_t low;   /* every line up to it is in the set */
+    uint64_t high;  /* the highest line in the set */
     uint64_t *bits; /* of the lines (low, low + span], at line % span */
     uint64_t span;
 };

@@ -1,9 +1,9 @@
 /* batch_output.h - where the answers go: one big buffer in front of a descriptor, and for unordered
  * files the journal behind it. Called by the batch's loop; writes to its descriptors alone.
  *
- * A regular file takes everything at once. Anything else (a pipe, a terminal) takes at most PIPE_BUF
- * bytes after poll() said it is writable, which never blocks: so the loop stays awake for signals
- * while a reader is slow. */
+ * A regular file takes everything at once. Anything else (a pipe, a terminal) takes at most
+ * PIPE_BUF bytes after poll() said it is writable, which never blocks: so the loop stays awake for
+ * signals while a reader is slow. */
 #ifndef RF_CLI_BATCH_OUTPUT_H
 #define RF_CLI_BATCH_OUTPUT_H
 
@@ -16,11 +16,11 @@ struct rf_output {
     int fd;
     const char *name; /* what errors call it */
     bool regular;
-    bool owned;       /* close fd */
-    struct rf_buf buf; /* lines are appended here */
-    size_t sent;       /* of buf */
-    uint64_t offset;   /* of buf's first byte in a regular file */
-    uint64_t lines;    /* whole lines appended */
+    bool owned;                /* close fd */
+    struct rf_buf buf;         /* lines are appended here */
+    size_t sent;               /* of buf */
+    uint64_t offset;           /* of buf's first byte in a regular file */
+    uint64_t lines;            /* whole lines appended */
     struct rf_journal journal; /* fd -1: none */
 };
 

@@ -1,10 +1,10 @@
-/* batch_pace.h - how many calls a batch has under way at once, so that none of them waits its deadline
- * away in the client's queue when the nodes are slow or limited.
+/* batch_pace.h - how many calls a batch has under way at once, so that none of them waits its
+ * deadline away in the client's queue when the nodes are slow or limited.
  *
- * A call's deadline runs from its submission. At 10 calls/s a full window of 16384 would wait half an
- * hour. So the number grows by one with each call that was answered within an eighth of its deadline
- * (it doubles each round trip), stands still up to a quarter, and shrinks by one above. A call that
- * met its deadline halves it, once for all calls that were submitted before.
+ * A call's deadline runs from its submission. At 10 calls/s a full window of 16384 would wait half
+ * an hour. So the number grows by one with each call that was answered within an eighth of its
+ * deadline (it doubles each round trip), stands still up to a quarter, and shrinks by one above. A
+ * call that met its deadline halves it, once for all calls that were submitted before.
  *
  * Example: deadline 60 s, limit 10 calls/s. 32 calls, 3 s each: grow. At 75 calls each takes 7.5 s:
  * stand still. At a node of 200,000 calls/s it grows to 16384 within ten round trips.

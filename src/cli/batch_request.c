@@ -17,10 +17,11 @@ static enum rpcfan_err read_request(struct rf_maker *m, const struct rf_line *li
     if (req.id.len > 0)
         out->id = req.id;
     if (rc != RPCFAN_OK) {
-        snprintf(out->problem, sizeof out->problem,
-                 "%s; a line is a request such as {\"method\":\"eth_blockNumber\",\"params\":[]}, or "
-                 "any text with -m METHOD",
-                 err.text);
+        snprintf(
+            out->problem, sizeof out->problem,
+            "%s; a line is a request such as {\"method\":\"eth_blockNumber\",\"params\":[]}, or "
+            "any text with -m METHOD",
+            err.text);
         return rc;
     }
     rf_buf_reset(&m->name, BUFFER_KEEP);

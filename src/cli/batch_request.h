@@ -1,5 +1,5 @@
-/* batch_request.h - turns an input line into a call, or into the reason why it is none. Called by the
- * batch's loop; touches nothing but its own buffers. */
+/* batch_request.h - turns an input line into a call, or into the reason why it is none. Called by
+ * the batch's loop; touches nothing but its own buffers. */
 #ifndef RF_CLI_BATCH_REQUEST_H
 #define RF_CLI_BATCH_REQUEST_H
 
@@ -14,7 +14,8 @@ struct rf_maker {
     char number[24];             /* private */
 };
 
-/** A call made of a line. Slices point into the line or into the maker: valid until the next one. */
+/** A call made of a line. Slices point into the line or into the maker: valid until the next one.
+ */
 struct rf_made {
     struct rpcfan_slice id; /* raw JSON: the caller's, or the line number */
     const char *method;

@@ -1,13 +1,15 @@
 /* batch_resume.c - takes up an output file where an earlier run left it.
  *
- * Happy path, in order: 1. count the whole lines of FILE; 2. cut off a torn last line; 3. skip as many
- * lines of the input. Unordered: 1. read the journal; 2. cut FILE off behind the last record's answer;
+ * Happy path, in order: 1. count the whole lines of FILE; 2. cut off a torn last line; 3. skip as
+ * many lines of the input. Unordered: 1. read the journal; 2. cut FILE off behind the last record's
+ * answer;
  * 3. skip the lines that the journal names.
  *
- * Failure modes: FILE is not ours, or not made from this input (the id of its last answer differs from
- * the input line's): refused, nothing is changed in it that was whole. The journal ends in a torn
- * record, or says more than FILE holds: what both agree on counts. No journal beside a whole unordered
- * FILE: it was removed because the run was complete, so FILE must answer the whole input. */
+ * Failure modes: FILE is not ours, or not made from this input (the id of its last answer differs
+ * from the input line's): refused, nothing is changed in it that was whole. The journal ends in a
+ * torn record, or says more than FILE holds: what both agree on counts. No journal beside a whole
+ * unordered FILE: it was removed because the run was complete, so FILE must answer the whole input.
+ */
 #include "cli/batch_resume.h"
 
 #include <errno.h>
@@ -29,7 +31,8 @@ static enum rpcfan_err fail_io(const char *path, struct rpcfan_error *err)
     return rf_fail(err, RPCFAN_EIO, "%.200s: %s", path, strerror(errno));
 }
 
-/* Read the whole answers among the first `limit` bytes of FILE. @param whole out: where they end. */
+/* Read the whole answers among the first `limit` bytes of FILE. @param whole out: where they end.
+ */
 static enum rpcfan_err read_answers(struct rf_resume *r, const struct rf_output *out,
                                     uint64_t limit, uint64_t *whole, struct rpcfan_error *err)
 {

@@ -1,5 +1,5 @@
-/* batch_ring.c - the window of lines under way. In order it is a ring; else a free list and a queue of
- * finished slots, so that one slow call does not hold the others back. */
+/* batch_ring.c - the window of lines under way. In order it is a ring; else a free list and a queue
+ * of finished slots, so that one slow call does not hold the others back. */
 #include "cli/batch_ring.h"
 
 #include <assert.h>

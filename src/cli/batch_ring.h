@@ -1,6 +1,6 @@
-/* batch_ring.h - the window of lines that are under way: taken when a line is submitted, finished when
- * its answer comes, handed out for writing in the order of the lines or as they finish, released when
- * written. Its size bounds the memory. Called by the batch's loop alone. */
+/* batch_ring.h - the window of lines that are under way: taken when a line is submitted, finished
+ * when its answer comes, handed out for writing in the order of the lines or as they finish,
+ * released when written. Its size bounds the memory. Called by the batch's loop alone. */
 #ifndef RF_CLI_BATCH_RING_H
 #define RF_CLI_BATCH_RING_H
 
@@ -34,11 +34,11 @@ struct rf_ring {
     struct rf_slot *slot;
     uint32_t size;
     bool ordered;
-    uint32_t used;    /* slots not free */
-    uint32_t waiting; /* slots submitted and not finished */
-    uint64_t held;    /* bytes of requests and results that the slots stand for */
-    bool dropped;     /* some slot was dropped */
-    uint32_t head, tail;                 /* ordered: places in `slot` */
+    uint32_t used;       /* slots not free */
+    uint32_t waiting;    /* slots submitted and not finished */
+    uint64_t held;       /* bytes of requests and results that the slots stand for */
+    bool dropped;        /* some slot was dropped */
+    uint32_t head, tail; /* ordered: places in `slot` */
     struct rf_slot *free, *ready, *last; /* unordered */
 };
 

@@ -1,14 +1,15 @@
 /* batch_run.c - the loop of `rpcfan batch`.
  *
  * A turn: 1. take answers from the completion queue; 2. put what may be written into the output
- * buffer; 3. make calls of the lines that are there, while the window allows; 4. poll() for whatever
- * can go on: an answer, more input (only when its lines can be submitted), a writable output, a signal.
+ * buffer; 3. make calls of the lines that are there, while the window allows; 4. poll() for
+ * whatever can go on: an answer, more input (only when its lines can be submitted), a writable
+ * output, a signal.
  *
  * Happy path: input ends, the window empties, the output is flushed.
- * Failure modes: the output is closed or full: everything is canceled, status 3. An interrupt: reading
- * stops, calls on the wire end, what is whole in order is written, status 130; calls that were canceled
- * leave no line, so that --resume makes them. The reader of stdout is slow: the buffer fills, then the
- * window, then reading stops. The client is full: as if the window were. */
+ * Failure modes: the output is closed or full: everything is canceled, status 3. An interrupt:
+ * reading stops, calls on the wire end, what is whole in order is written, status 130; calls that
+ * were canceled leave no line, so that --resume makes them. The reader of stdout is slow: the
+ * buffer fills, then the window, then reading stops. The client is full: as if the window were. */
 #include "cli/batch_run.h"
 
 #include <errno.h>
@@ -318,12 +319,11 @@ static void show_progress(struct rf_batch *b)
 {
     if (!b->progress.on)
         return;
-    struct rf_progress_facts facts = {
-        .done = b->tally.answers,
-        .errors = rf_tally_errors(&b->tally),
-        .in_flight = b->ring.waiting,
-        .bytes_done = rf_time_sub(b->in.offset, b->skipped_bytes),
-        .bytes_all = rf_time_sub(b->input_size, b->skipped_bytes)};
+    struct rf_progress_facts facts = {.done = b->tally.answers,
+                                      .errors = rf_tally_errors(&b->tally),
+                                      .in_flight = b->ring.waiting,
+                                      .bytes_done = rf_time_sub(b->in.offset, b->skipped_bytes),
+                                      .bytes_all = rf_time_sub(b->input_size, b->skipped_bytes)};
     rf_progress_tick(&b->progress, &facts, b->stopping ? NULL : b->client, b->cli->network,
                      rpcfan_now_ns());
 }

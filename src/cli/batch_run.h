@@ -1,5 +1,5 @@
-/* batch_run.h - the loop of `rpcfan batch`: one thread that reads lines, submits calls, takes answers
- * and writes them, and waits in one poll(). Called by cmd_batch.c. */
+/* batch_run.h - the loop of `rpcfan batch`: one thread that reads lines, submits calls, takes
+ * answers and writes them, and waits in one poll(). Called by cmd_batch.c. */
 #ifndef RF_CLI_BATCH_RUN_H
 #define RF_CLI_BATCH_RUN_H
 

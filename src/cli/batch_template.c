@@ -22,8 +22,9 @@ static enum rpcfan_err check(const struct rf_template *t, struct rpcfan_error *e
     if (b.failed)
         rc = rf_fail(err, RPCFAN_ENOMEM, "out of memory");
     else if (t->text[space] != '[' && t->text[space] != '{')
-        rc = rf_fail(err, RPCFAN_EINVAL,
-                     "the template must be a JSON array or object, such as '[\"0x{}\",\"latest\"]'");
+        rc =
+            rf_fail(err, RPCFAN_EINVAL,
+                    "the template must be a JSON array or object, such as '[\"0x{}\",\"latest\"]'");
     else if (rf_json_check(b.data, b.len, RF_SCAN_DEPTH, &at) != RPCFAN_OK)
         rc = rf_fail(err, RPCFAN_EINVAL,
                      "the template is not JSON at column %zu; the shell needs it in single quotes, "
@@ -55,7 +56,8 @@ enum rpcfan_err rf_template_init(struct rf_template *t, const char *text, struct
     return check(t, err);
 }
 
-/* The body of a JSON string. Bytes from 0x80 on are copied: who validates the params sees to them. */
+/* The body of a JSON string. Bytes from 0x80 on are copied: who validates the params sees to them.
+ */
 static void add_escaped(struct rf_buf *out, const char *s, size_t len)
 {
     size_t from = 0;

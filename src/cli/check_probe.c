@@ -1,8 +1,10 @@
-/* check_probe.c - asks one endpoint what it can do, through a client of its own.
+/* check_probe.c - asks one endpoint what it can do, through clients of its own.
  *
  * Happy path: identity (one call, which also opens the connection), head (five calls, one after the
- * other), then a batch's worth of calls at once with one request in flight: what cannot go at once
- * waits and leaves as a batch. The status tells what was learned.
+ * other), then some calls at once with one request in flight: what cannot go at once waits and
+ * leaves as a batch. The status tells what was learned. A limit's pacer would let them go one by
+ * one, and no batch would form; so they go without it, but no more of them than a quarter of the
+ * smallest window: sent, refused and sent again they are still within it.
  * Failure modes: the first question that fails ends it, and its reason is the endpoint's. */
 #include "cli/check_probe.h"
 
@@ -29,29 +31,37 @@ struct probing {
     struct rf_probe *out;
 };
 
-bool rf_probe_text(struct rpcfan_slice json, char *out, size_t size)
+/* A quantity of up to 64 bits, in one spelling: nodes write 0x1 and 0x01. */
+static void spell_quantity(bool hex, char *text, size_t size)
 {
-    const char *p = json.data;
-    size_t n = json.len;
+    char *end;
+    size_t n = strlen(text);
+    if (strncmp(text, "0x", 2) != 0 || n < 3 || n > 18)
+        return;
+    uint64_t v = strtoull(text + 2, &end, 16);
+    if (*end == '\0')
+        snprintf(text, size, hex ? "0x%" PRIx64 : "%" PRIu64, v);
+}
+
+bool rf_probe_text(struct rpcfan_slice json, bool hex, char *out, size_t size)
+{
+    struct rpcfan_slice text = json;
     out[0] = '\0';
-    if (n >= 2 && p[0] == '"') {
-        p++;
-        n -= 2;
-    }
-    if (n == 0 || n >= size)
+    bool quoted = json.len >= 2 && json.data[0] == '"';
+    if (quoted)
+        text = (struct rpcfan_slice){json.data + 1, json.len - 2};
+    if (text.len == 0 || text.len >= size)
         return false;
-    for (size_t i = 0; i < n; i++) {
-        bool digit = p[i] >= '0' && p[i] <= '9';
-        bool letter = (p[i] >= 'a' && p[i] <= 'z') || (p[i] >= 'A' && p[i] <= 'Z');
-        if (!digit && (!letter || p == json.data)) /* letters only where it stood in quotes */
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!(c >= '0' && c <= '9') && !(letter && quoted))
             return false;
     }
-    memcpy(out, p, n);
-    out[n] = '\0';
-    char *end;
-    uint64_t v = n <= 18 && strncmp(out, "0x", 2) == 0 ? strtoull(out + 2, &end, 16) : 0;
-    if (n > 2 && n <= 18 && strncmp(out, "0x", 2) == 0 && *end == '\0')
-        snprintf(out, size, "%" PRIu64, v);
+    memcpy(out, text.data, text.len);
+    out[text.len] = '\0';
+    if (quoted)
+        spell_quantity(hex, out, size);
     return true;
 }
 
@@ -79,11 +89,12 @@ static void fail_by_result(struct rf_probe *out, const char *method, const rpcfa
 }
 
 /* One call; false where it failed, with `out->failed` set. */
-static bool ask(struct probing *p, const char *method, char *text, size_t size)
+static bool ask(struct probing *p, const char *method, bool hex, char *text, size_t size)
 {
     rpcfan_result_t *res = NULL;
     struct rpcfan_error err = {0};
-    struct rpcfan_request req = {.size = sizeof req, .method = method, .timeout_ms = p->deadline_ms};
+    struct rpcfan_request req = {
+        .size = sizeof req, .method = method, .timeout_ms = p->deadline_ms};
     if (rpcfan_call_wait(p->client, &req, &res, &err) != RPCFAN_OK) {
         fail_probe(p->out, method, err.text);
         return false;
@@ -92,7 +103,7 @@ static bool ask(struct probing *p, const char *method, char *text, size_t size)
     if (!fine)
         fail_by_result(p->out, method, res);
     else if (!questions[p->family].any_answer &&
-             !rf_probe_text(rpcfan_result_json(res), text, size)) {
+             !rf_probe_text(rpcfan_result_json(res), hex, text, size)) {
         fail_probe(p->out, method, "the answer is neither a number nor a short text");
         fine = false;
     }
@@ -164,12 +175,12 @@ static bool await_answers(struct probing *p, rpcfan_cq_t *cq, size_t n, const ch
     return !p->out->failed;
 }
 
-static void ask_batch(struct probing *p, uint32_t most)
+static void ask_batch(struct probing *p, uint32_t calls)
 {
     const char *method = questions[p->family].head;
     rpcfan_cq_t *cq = NULL;
     struct rpcfan_error err = {0};
-    size_t sent = 0, n = (size_t)rf_min_u64(most, RF_PROBE_BATCH_MAX) + 1;
+    size_t sent = 0, n = calls;
 
     if (rpcfan_cq_new(p->client, &cq) != RPCFAN_OK) {
         fail_probe(p->out, method, "out of memory or descriptors");
@@ -188,18 +199,30 @@ static void ask_batch(struct probing *p, uint32_t most)
     rpcfan_cq_free(cq);
 }
 
-static void ask_all(struct probing *p, uint32_t batch)
+static void ask_one_by_one(struct probing *p)
 {
     struct rf_probe *out = p->out;
-    if (!ask(p, questions[p->family].identity, out->identity, sizeof out->identity))
+    if (!ask(p, questions[p->family].identity, true, out->identity, sizeof out->identity))
         return;
     for (int i = 0; i < RF_PROBE_SAMPLES; i++) {
-        if (!ask(p, questions[p->family].head, out->head, sizeof out->head))
+        if (!ask(p, questions[p->family].head, false, out->head, sizeof out->head))
             return;
     }
     read_latency(p);
-    if (batch > 1)
-        ask_batch(p, batch);
+}
+
+/* How many calls may go at once, see above; below 3 they say nothing. */
+static uint32_t burst_of(const struct rpcfan_endpoint_options *ep)
+{
+    uint64_t calls = rf_min_u64(ep->batch, RF_PROBE_BATCH_MAX) + 1;
+    uint64_t heaviest = 1;
+    for (size_t i = 0; i < ep->n_weights; i++)
+        heaviest = rf_max_u64(heaviest, ep->weights[i].weight);
+    for (size_t i = 0; i < ep->n_limits; i++) {
+        uint64_t each = ep->limits[i].unit == RPCFAN_WEIGHT ? heaviest : 1;
+        calls = rf_min_u64(calls, ep->limits[i].count / 4 / each);
+    }
+    return (uint32_t)calls;
 }
 
 enum rpcfan_err rf_probe_endpoint(const struct rpcfan_options *base,
@@ -211,6 +234,7 @@ enum rpcfan_err rf_probe_endpoint(const struct rpcfan_options *base,
     struct rpcfan_network_options only = *net;
     struct rpcfan_endpoint_options one = *ep;
     struct probing p = {.family = net->family, .deadline_ms = deadline_ms, .out = out};
+    uint32_t burst = burst_of(ep);
 
     memset(out, 0, sizeof *out);
     one.in_flight = 1; /* so that calls wait, and form a batch */
@@ -223,7 +247,17 @@ enum rpcfan_err rf_probe_endpoint(const struct rpcfan_options *base,
     enum rpcfan_err rc = rpcfan_client_new(&options, &p.client, err);
     if (rc != RPCFAN_OK)
         return rc;
-    ask_all(&p, ep->batch);
+    ask_one_by_one(&p);
+    rpcfan_client_free(p.client);
+    out->batch_state = ep->batch > 1 ? RF_PROBE_BATCH_UNKNOWN : RF_PROBE_BATCH_OFF;
+    if (out->failed || ep->batch <= 1 || burst < 3)
+        return RPCFAN_OK;
+    one.limits = NULL;
+    one.n_limits = 0;
+    rc = rpcfan_client_new(&options, &p.client, err);
+    if (rc != RPCFAN_OK)
+        return rc;
+    ask_batch(&p, burst);
     rpcfan_client_free(p.client);
     return RPCFAN_OK;
 }

@@ -28,14 +28,10 @@ enum {
 };
 
 const struct rf_arg_spec rf_batch_spec[] = {
-    {OPT_METHOD, 'm', "method", "METHOD"},
-    {OPT_PARAMS, 'p', "params", "TEMPLATE"},
-    {OPT_OUTPUT, 'o', "output", "FILE"},
-    {OPT_RESUME, 0, "resume", NULL},
-    {OPT_UNORDERED, 0, "unordered", NULL},
-    {OPT_WINDOW, 0, "window", "N"},
-    {OPT_SUMMARY, 0, "summary", "=text|json"},
-    {OPT_HELP, 'h', "help", NULL},
+    {OPT_METHOD, 'm', "method", "METHOD"},     {OPT_PARAMS, 'p', "params", "TEMPLATE"},
+    {OPT_OUTPUT, 'o', "output", "FILE"},       {OPT_RESUME, 0, "resume", NULL},
+    {OPT_UNORDERED, 0, "unordered", NULL},     {OPT_WINDOW, 0, "window", "N"},
+    {OPT_SUMMARY, 0, "summary", "=text|json"}, {OPT_HELP, 'h', "help", NULL},
 };
 const size_t rf_batch_spec_n = RF_COUNT(rf_batch_spec);
 

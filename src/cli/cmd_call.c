@@ -21,7 +21,7 @@ static const char help[] =
     "Makes one call and writes its result, as the node sent it, on stdout.\n"
     "\n"
     "  rpcfan call -u URL eth_blockNumber\n"
-    "  rpcfan call -u URL eth_getBalance 0x00000000219ab540356cbb839cbe05303d7705fa latest\n"
+    "  rpcfan call -u URL eth_getBalance ADDRESS latest\n"
     "  rpcfan call -u URL getAccountInfo ADDRESS '{\"encoding\":\"base64\"}'\n"
     "\n"
     "Each PARAM is JSON where it parses as JSON, else a string: latest is a string,\n"
@@ -121,7 +121,8 @@ int cmd_call(struct rf_cli *cli, int argc, char **argv)
     } else if (method == NULL || *method == '\0') {
         status = rf_help_misuse("call", "no method; name one, such as eth_blockNumber");
     } else if (cli->options == NULL) {
-        status = rf_help_misuse("call", "no endpoint: give -u URL, or -c FILE with a configuration");
+        status =
+            rf_help_misuse("call", "no endpoint: give -u URL, or -c FILE with a configuration");
     } else if (params.failed) {
         rf_cli_say("call: out of memory");
         status = RF_EXIT_CALLS;

@@ -9,6 +9,8 @@
 #include "cli/help.h"
 #include "cli/options.h"
 
+#define MADE 32 /* room for a name that was made */
+
 enum { OPT_HELP = 1, OPT_LIVE };
 
 static const struct rf_arg_spec spec[] = {{OPT_HELP, 'h', "help", NULL},
@@ -32,11 +34,11 @@ static const char *const families[] = {
     [RPCFAN_GENERIC] = "generic", [RPCFAN_EVM] = "evm", [RPCFAN_SOLANA] = "solana"};
 
 /* A name as the client would make it where none is given. */
-static const char *shown_name(const char *name, const char *prefix, size_t i, char *made, size_t size)
+static const char *shown_name(const char *name, const char *prefix, size_t i, char made[MADE])
 {
     if (name != NULL)
         return name;
-    snprintf(made, size, "%s%zu", prefix, i + 1);
+    snprintf(made, MADE, "%s%zu", prefix, i + 1);
     return made;
 }
 
@@ -44,15 +46,15 @@ static const char *shown_name(const char *name, const char *prefix, size_t i, ch
 static bool is_wanted(const struct rf_cli *cli, size_t i)
 {
     const char *name = cli->options->networks[i].name;
-    char made[32];
+    char made[MADE];
     return cli->network == NULL ||
-           strcmp(shown_name(name, "net", i, made, sizeof made), cli->network) == 0;
+           strcmp(shown_name(name, "net", i, made), cli->network) == 0;
 }
 
 static void print_plan(const struct rf_cli *cli)
 {
     const struct rpcfan_options *o = cli->options;
-    char net_made[32], ep_made[32];
+    char net_made[MADE], ep_made[MADE];
     printf("%-16s %-8s %-16s %8s %9s %6s %6s\n", "NETWORK", "FAMILY", "ENDPOINT", "PRIORITY",
            "IN FLIGHT", "BATCH", "LIMITS");
     for (size_t i = 0; i < o->n_networks; i++) {
@@ -60,8 +62,8 @@ static void print_plan(const struct rf_cli *cli)
         for (size_t j = 0; is_wanted(cli, i) && j < net->n_endpoints; j++) {
             const struct rpcfan_endpoint_options *ep = &net->endpoints[j];
             printf("%-16s %-8s %-16s %8u %9u %6u %6zu\n",
-                   shown_name(net->name, "net", i, net_made, sizeof net_made),
-                   families[net->family], shown_name(ep->name, "ep", j, ep_made, sizeof ep_made),
+                   shown_name(net->name, "net", i, net_made),
+                   families[net->family], shown_name(ep->name, "ep", j, ep_made),
                    ep->priority, ep->in_flight, ep->batch, ep->n_limits);
         }
     }
@@ -100,13 +102,13 @@ static void print_probe(const char *network, const char *endpoint, const struct 
            probe->identity[0] != '\0' ? probe->identity : "-");
 }
 
-/* A network in which two chains answer gives wrong answers, not failing ones: the worst of faults. */
+/* A network of two chains gives wrong answers instead of failing ones: the worst of faults. */
 static bool compare_chains(const struct rpcfan_network_options *net, const char *network,
                            const struct rf_probe *probes)
 {
     size_t first = net->n_endpoints;
     bool same = true;
-    char a[32], b[32];
+    char a[MADE], b[MADE];
     for (size_t j = 0; j < net->n_endpoints; j++) {
         if (probes[j].failed || probes[j].identity[0] == '\0')
             continue;
@@ -116,9 +118,9 @@ static bool compare_chains(const struct rpcfan_network_options *net, const char 
             continue;
         rf_cli_say("check: network %s: endpoint %s answers chain %s, %s answers %s; they must not "
                    "share a network",
-                   network, shown_name(net->endpoints[j].name, "ep", j, a, sizeof a),
+                   network, shown_name(net->endpoints[j].name, "ep", j, a),
                    probes[j].identity,
-                   shown_name(net->endpoints[first].name, "ep", first, b, sizeof b),
+                   shown_name(net->endpoints[first].name, "ep", first, b),
                    probes[first].identity);
         same = false;
     }
@@ -136,8 +138,8 @@ static int probe_network(const struct rf_cli *cli, size_t i)
     const struct rpcfan_network_options *net = &cli->options->networks[i];
     struct rf_probe *probes = rf_alloc(net->n_endpoints * sizeof *probes);
     struct rpcfan_error err = {0};
-    char net_made[32], ep_made[32];
-    const char *network = shown_name(net->name, "net", i, net_made, sizeof net_made);
+    char net_made[MADE], ep_made[MADE];
+    const char *network = shown_name(net->name, "net", i, net_made);
     int status = RF_EXIT_OK;
 
     if (probes == NULL) {
@@ -151,7 +153,7 @@ static int probe_network(const struct rf_cli *cli, size_t i)
             status = refuse_options(rc, &err);
             goto out;
         }
-        print_probe(network, shown_name(net->endpoints[j].name, "ep", j, ep_made, sizeof ep_made),
+        print_probe(network, shown_name(net->endpoints[j].name, "ep", j, ep_made),
                     &probes[j]);
         fflush(stdout); /* an endpoint may take its time: show those that are done */
         if (probes[j].failed)

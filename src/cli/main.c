@@ -54,7 +54,7 @@ static const struct command *find_command(const char *name)
 /* The arguments that are left for the command: words as they are, options in their long form. */
 struct rest {
     int argc;
-    char **argv;  /* owned, and so are the strings from [1] on */
+    char **argv;     /* owned, and so are the strings from [1] on */
     bool words_only; /* `--` was added */
     bool help;
 };
@@ -91,8 +91,8 @@ static enum rpcfan_err add_option(struct rest *r, const struct rf_args *args)
     return add_rest(r, name, "=", args->value);
 }
 
-/* Options first, then words: a word that begins with a dash must have `--` before it, and nothing but
- * words may follow that. So the words are added in a second walk. */
+/* Options first, then words: a word that begins with a dash must have `--` before it, and nothing
+ * but words may follow that. So the words are added in a second walk. */
 static enum rpcfan_err sort_known(struct rf_globals *g, const struct command *cmd,
                                   struct rf_args args, struct rest *r, struct rpcfan_error *err)
 {
@@ -188,8 +188,8 @@ out:
 static int fail_command(const char *name)
 {
     char text[160];
-    snprintf(text, sizeof text, "unknown command '%.60s'; there are call, batch, check, sim and help",
-             name);
+    snprintf(text, sizeof text,
+             "unknown command '%.60s'; there are call, batch, check, sim and help", name);
     return rf_help_misuse("", text);
 }
 

@@ -238,8 +238,8 @@ static enum rpcfan_err read_secret(struct rf_globals *g, struct rpcfan_error *er
     char text[256];
     FILE *f = fopen(g->jwt_file, "re");
     if (f == NULL)
-        return rf_fail(err, RPCFAN_EIO, "--jwt-secret-file %.100s: cannot be read: %s",
-                       g->jwt_file, strerror(errno));
+        return rf_fail(err, RPCFAN_EIO, "--jwt-secret-file %.100s: cannot be read: %s", g->jwt_file,
+                       strerror(errno));
     size_t n = fread(text, 1, sizeof text - 1, f);
     fclose(f);
     text[n] = '\0';

@@ -1,5 +1,5 @@
-/* options.h - the global options, and the client options they amount to. Called by main.c; reads the
- * configuration and the JWT secret file, and touches nothing else. */
+/* options.h - the global options, and the client options they amount to. Called by main.c; reads
+ * the configuration and the JWT secret file, and touches nothing else. */
 #ifndef RF_CLI_OPTIONS_H
 #define RF_CLI_OPTIONS_H
 

@@ -1,5 +1,5 @@
-/* signals.h - SIGINT and SIGTERM as a descriptor that polls readable. The second one ends the process
- * at once. Used by commands that run long; touches the process's signal handlers. */
+/* signals.h - SIGINT and SIGTERM as a descriptor that polls readable. The second one ends the
+ * process at once. Used by commands that run long; touches the process's signal handlers. */
 #ifndef RF_CLI_SIGNALS_H
 #define RF_CLI_SIGNALS_H
 

@@ -200,7 +200,11 @@ void rpcfan_client_free(rpcfan_client_t *client)
     if (client == NULL)
         return;
     if (client->own_thread) {
-        rpcfan_client_close(client, RPCFAN_CLOSE_NOW, NULL, NULL);
+        pthread_mutex_lock(&client->in.lock);
+        bool closing = client->in.closing;
+        pthread_mutex_unlock(&client->in.lock);
+        if (!closing)
+            rpcfan_client_close(client, RPCFAN_CLOSE_NOW, NULL, NULL);
         pthread_join(client->thread, NULL);
         uv_loop_close(&client->own_loop);
     }

@@ -98,7 +98,8 @@ static enum rf_class of_status(int status, bool has_error)
 /* What a rule is held against. */
 struct subject {
     const struct rf_answer *a;
-    struct rpcfan_slice text;
+    struct rpcfan_slice text;  /* as it came, cut at TEXT_MAX */
+    char lower[TEXT_MAX];      /* the same in lower case: a refusal is held against a hundred rules */
     int64_t code;
     bool has_code;
 };
@@ -113,7 +114,7 @@ static bool matches(const struct rf_rule *r, const struct subject *s)
         return false;
     if (r->families != 0 && (r->families & (1u << s->a->family)) == 0)
         return false;
-    return r->text == NULL || rf_find_nocase(s->text.data, s->text.len, r->text) != NULL;
+    return r->text == NULL || memmem(s->lower, s->text.len, r->text, strlen(r->text)) != NULL;
 }
 
 /* Numbers in the text that say how to go on. */
@@ -137,9 +138,14 @@ struct rf_verdict rf_classify(const struct rf_answer *a)
                            .hint_ns = a->retry_after_ns};
     if (v.class != RF_CLASS_OK)
         return v;
-    struct subject s = {.a = a, .text = a->error.len > 0 ? a->error : a->body};
+    struct subject s; /* not zeroed: `lower` is large, and filled as far as it is read */
+    s.a = a;
+    s.text = a->error.len > 0 ? a->error : a->body;
+    s.code = 0;
+    s.has_code = false;
     if (s.text.len > TEXT_MAX)
         s.text.len = TEXT_MAX;
+    rf_lower(s.text.data, s.text.len, s.lower);
     struct rf_error_text e;
     if (a->error.len > 0 && rf_error_read(a->error.data, a->error.len, &e)) {
         s.code = e.code;

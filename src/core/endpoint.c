@@ -173,13 +173,25 @@ static void feed_breaker(struct rf_endpoint *ep, struct rf_exchange *ex, const s
     }
 }
 
+/* What the node said; or, for the first refusal in spite of configured windows, a tenth of the
+ * shortest: the limiter knows when quota returns, a stray refusal is a matter of clocks and edges. */
+static uint64_t throttle_hint(const struct rf_endpoint *ep, const struct rf_verdict *v)
+{
+    uint64_t hint = v->hint_ns;
+    if (hint != RF_NEVER || ep->throttle.streak > 0)
+        return hint;
+    for (unsigned i = 0; i < ep->limiter.n; i++)
+        hint = rf_min_u64(hint, ep->limiter.w[i].window_ns / 10);
+    return hint;
+}
+
 static void feed_throttle(struct rf_endpoint *ep, const struct rf_exchange *ex,
                           const struct rf_lesson *l, uint64_t now_ns, struct rf_core *core)
 {
     const struct rf_verdict *v = &l->verdict;
     if (l->throttled > 0) {
-        if (rf_throttle_refused(&ep->throttle, ex->sent_ns, v->hint_ns, l->throttled, now_ns,
-                                &core->rng)) {
+        if (rf_throttle_refused(&ep->throttle, ex->sent_ns, throttle_hint(ep, v), l->throttled,
+                                now_ns, &core->rng)) {
             rf_limiter_throttled(&ep->limiter);
             rf_log(core->log, RPCFAN_LOG_INFO, "RF-EP-PAUSE ep=%s for_ms=%llu why=%s", ep->name,
                    (unsigned long long)(rf_time_sub(ep->throttle.paused_until_ns, now_ns) / RF_MS),

@@ -129,13 +129,12 @@ static enum rf_transport class_result(const struct rf_xfer *xf, CURLcode code, c
                               .capped = xf->capped,
                               .no_memory = xf->no_memory};
     if (code != CURLE_OK) {
-        curl_off_t connect_us = 0;
-        long e = 0;
-        curl_easy_getinfo(xf->easy, CURLINFO_CONNECT_TIME_T, &connect_us);
+        long e = 0, local_port = 0;
+        curl_easy_getinfo(xf->easy, CURLINFO_LOCAL_PORT, &local_port);
         curl_easy_getinfo(xf->easy, CURLINFO_HTTP_CONNECTCODE, &f.proxy_code);
         curl_easy_getinfo(xf->easy, CURLINFO_PROXY_ERROR, &f.proxy_error);
         curl_easy_getinfo(xf->easy, CURLINFO_OS_ERRNO, &e);
-        f.connected = connect_us > 0;
+        f.connected = local_port > 0; /* CONNECT_TIME waits for the TLS handshake */
         if (f.os_errno == 0)
             f.os_errno = (int)e;
     }

@@ -361,6 +361,12 @@ struct rf_xfer *rf_ep_take(struct rf_http *h, struct rf_http_ep *ep)
 
 void rf_ep_give(struct rf_xfer *xf)
 {
+    /* libcurl 7.88 counts replays over the life of an easy handle and gives the sixth up, however
+     * many good transfers lie between: one that has replayed is not used again. */
+    if (xf->sends > 1) {
+        free_xfer(xf);
+        return;
+    }
     xf->state = RF_XFER_IDLE;
     xf->ex = NULL;
     rf_list_unshift(&xf->ep->pool, &xf->link);

@@ -39,14 +39,29 @@ uint32_t rf_batchcap_now(const struct rf_batchcap *c)
     return c->trial ? c->proven : c->limit;
 }
 
+/* Whether what passed so far is enough to call the limit proven: batches seldom fill it exactly. */
+static bool nearly_full(uint64_t bytes, uint64_t limit_bytes)
+{
+    return bytes >= limit_bytes - limit_bytes / BYTES_STEP;
+}
+
+/* Only once bytes were refused: until then the count alone decides what is a trial. */
+static bool bytes_on_trial(const struct rf_batchcap *c)
+{
+    return c->probing_bytes || (c->refused_bytes > 0 && !c->told_bytes &&
+                                !nearly_full(c->proven_bytes, c->limit_bytes));
+}
+
 uint64_t rf_batchcap_bytes(const struct rf_batchcap *c)
 {
-    return c->trial && c->probing_bytes ? c->proven_bytes : c->limit_bytes;
+    if (!c->trial || !bytes_on_trial(c))
+        return c->limit_bytes;
+    return rf_min_u64(c->limit_bytes, rf_max_u64(c->proven_bytes, BYTES_FLOOR));
 }
 
 bool rf_batchcap_sent(struct rf_batchcap *c, uint32_t n)
 {
-    if (c->trial || (n <= c->proven && !c->probing_bytes))
+    if (c->trial || (n <= c->proven && !(n > 1 && bytes_on_trial(c))))
         return false;
     c->trial = true;
     return true;
@@ -108,7 +123,7 @@ static void pass_bytes(struct rf_batchcap *c, uint64_t bytes, uint64_t now_ns)
     c->proven_bytes = rf_max_u64(c->proven_bytes, bytes);
     if (c->refused_bytes > 0 && bytes >= c->refused_bytes)
         c->refused_bytes = 0;
-    if (bytes < c->limit_bytes - c->limit_bytes / BYTES_STEP)
+    if (!nearly_full(bytes, c->limit_bytes))
         return;
     c->good_bytes++;
     if (c->good_bytes >= GOOD_MIN && !c->told_bytes && !c->probing_bytes &&

@@ -33,7 +33,7 @@ void rf_batchcap_init(struct rf_batchcap *c, uint32_t max, uint64_t max_bytes);
 /** The most calls the next batch may have: `limit`, or the proven size while a trial is under way.
  */
 uint32_t rf_batchcap_now(const struct rf_batchcap *c);
-/** The most body bytes it may have. */
+/** The most body bytes it may have (a single call may always go). */
 uint64_t rf_batchcap_bytes(const struct rf_batchcap *c);
 /** A request of `n` calls leaves, n <= rf_batchcap_now().
  * @return true where it is a trial; hand that back when it settles. */

@@ -179,7 +179,7 @@ static enum rf_node_answer answer_member(struct rf_node *node, const struct rf_n
         rf_node_refuse_member(node, &w->body);
         return RF_NODE_ERROR;
     }
-    if (node->conf->response_max > 0 && w->body.len > node->conf->response_max) {
+    if (node->conf->response_max > 0 && m->at > node->conf->response_max) {
         rf_node_error(&w->body, -32003, "response too large", NULL);
         return RF_NODE_ERROR;
     }

@@ -210,7 +210,7 @@ static void test_answer_before_reset(void **state)
         rf_http_send(n.http, ex);
         rf_http_kick(n.http);
         /* Let the whole answer and the reset arrive before the loop looks. */
-        while (raw_connections(s) < i + 1)
+        while (raw_connections(s) < i + 1 && n.done <= i)
             uv_run(&n.loop, UV_RUN_NOWAIT);
         net_wait(&n, i + 1);
         assert_int_equal(ex->reply.transport, RF_T_OK);
@@ -364,6 +364,28 @@ static void test_replay_counted(void **state)
     }
 }
 
+static void serve_die_at_second(struct raw_conn *c, void *arg)
+{
+    (void)arg;
+    if (raw_read(c) && raw_reply(c, ANSWER))
+        raw_read(c);
+}
+
+/* Fails where an easy handle that has replayed is pooled: libcurl gives its sixth replay up. */
+static void test_replays_without_end(void **state)
+{
+    (void)state;
+    struct net n;
+    struct raw_server *s = serve(&n, serve_die_at_second, NULL);
+    for (int i = 0; i < 30; i++) {
+        struct rf_exchange *ex = net_ask(&n, CALL);
+        assert_reply(ex, RF_T_OK, NULL);
+        assert_int_equal(ex->reply.resent, i > 0);
+    }
+    net_close(&n);
+    raw_stop(s);
+}
+
 /* Fails where the class goes by libcurl's code alone: 7 usually means that nothing was sent, but here
  * the request went out on the connection that died. */
 static void test_replay_refused_is_reset(void **state)
@@ -476,6 +498,7 @@ static void test_close_while_busy(void **state)
 {
     (void)state;
     struct net n;
+    unsigned fds = net_count_fds();
     struct raw_server *s = serve(&n, serve_silence, NULL);
     for (int i = 0; i < 20; i++)
         net_send(&n, net_exchange(&n, CALL));
@@ -487,7 +510,7 @@ static void test_close_while_busy(void **state)
     for (int i = 0; i < 20; i++)
         assert_int_equal(n.ex[i].reply.transport, RF_T_ABORTED);
     raw_stop(s);
-    assert_int_equal(net_count_fds(), n.fds);
+    assert_int_equal(net_count_fds(), fds);
 }
 
 /* Fails where idle connections keep the loop: their handles have to be unreferenced. */
@@ -519,15 +542,15 @@ static void test_descriptor_reused(void **state)
 {
     (void)state;
     struct net n;
+    unsigned fds = net_count_fds();
     struct raw_server *s = serve(&n, serve_one_each, NULL);
     for (uint32_t i = 0; i < 60; i++) {
         struct rf_exchange *ex = net_ask(&n, CALL);
         assert_reply(ex, RF_T_OK, NULL);
     }
-    assert_true(net_count_fds() < n.fds + 40);
     net_close(&n);
     raw_stop(s);
-    assert_int_equal(net_count_fds(), n.fds);
+    assert_int_equal(net_count_fds(), fds);
 }
 
 /* Fails without the UV_EEXIST branch of open_socket(): somebody closed a descriptor without stopping
@@ -634,6 +657,7 @@ int main(void)
         cmocka_unit_test(test_lookup_once),
         cmocka_unit_test(test_name_not_found),
         cmocka_unit_test(test_replay_counted),
+        cmocka_unit_test(test_replays_without_end),
         cmocka_unit_test(test_replay_refused_is_reset),
         cmocka_unit_test(test_fresh_sent_once),
         cmocka_unit_test(test_abort),

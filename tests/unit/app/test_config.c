@@ -134,7 +134,7 @@ static const struct {
     {ENDPOINT, "weights: {\"trace_*\": 80}", weight_method, "trace_*"},
 };
 
-/* A key that says what is so anyway would prove nothing: without its line the options must differ. */
+/* A key that says what is so anyway would prove nothing: without it the options must differ. */
 static void test_number_keys_reach_options(void **state)
 {
     (void)state;
@@ -295,7 +295,7 @@ static void test_load_out_of_memory(void **state)
                                "      - url: &u http://a\n"
                                "        cacert: x.pem\n"
                                "        headers: {A: b}\n"
-                               "        limits: [\"1/1s:m,n\", {count: 1, window: 1s, methods: [o]}]\n"
+                               "        limits: [\"1/s:m,n\", {count: 1,window: s, methods: [o]}]\n"
                                "        weights: {p: 1}\n"
                                "      - url: *u\n";
     uint64_t n = 1;

@@ -87,7 +87,7 @@ static void test_example_evm_multi(void **state)
     assert_int_equal(eth->n_endpoints, 4);
     assert_string_equal(eth->endpoints[0].url, "https://eth-mainnet.g.alchemy.com/v2/alk");
     assert_int_equal(eth->endpoints[1].n_weights, eth->endpoints[0].n_weights);
-    assert_int_equal(eth->endpoints[1].limits[1].unit, RPCFAN_WEIGHT);
+    assert_int_equal(eth->endpoints[1].limits[0].unit, RPCFAN_WEIGHT);
     assert_string_equal(eth->endpoints[2].url, "https://example.quiknode.pro/");
     assert_string_equal(eth->endpoints[2].headers[0], "Authorization: Bearer qnt");
     assert_int_equal(eth->endpoints[3].priority, 2);

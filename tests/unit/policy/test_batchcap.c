@@ -176,6 +176,28 @@ static void test_shrunk_server_is_learned_once(void **state)
     assert_int_equal(l.c.proven, 25);
 }
 
+/* An answer to a batch sent before two cuts: the limit must not go up again because of it. */
+static void test_late_refusal_of_a_larger_batch_teaches_nothing(void **state)
+{
+    (void)state;
+    struct rf_batchcap c;
+    rf_batchcap_init(&c, 100, NO_BYTES);
+    bool trial = rf_batchcap_sent(&c, 100);
+    rf_batchcap_passed(&c, 100, 1000, trial, RF_SEC);
+    rf_batchcap_refused(&c, 100, 1000, false, 0, 0, false, RF_SEC);
+    trial = rf_batchcap_sent(&c, 50);
+    rf_batchcap_refused(&c, 50, 500, trial, 0, 0, false, RF_SEC);
+    assert_int_equal(c.limit, 25);
+    rf_batchcap_refused(&c, 100, 1000, false, 0, 0, false, RF_SEC);
+    rf_batchcap_refused(&c, 100, 1000, false, 60, 0, false, RF_SEC);
+    assert_int_equal(c.limit, 25);
+    rf_batchcap_passed(&c, 100, 1000, false, RF_SEC);
+    assert_int_equal(c.proven, 1);
+    rf_batchcap_refused(&c, 100, 1000, false, 20, 0, false, RF_SEC);
+    assert_int_equal(c.limit, 20); /* but a lower number of the server's own is news */
+    assert_true(c.told);
+}
+
 static void test_told_number_that_makes_no_sense_halves(void **state)
 {
     (void)state;
@@ -284,11 +306,14 @@ static void test_bytes_at_the_floor_cut_the_count(void **state)
 static void test_bytes_grow_back_one_trial_at_a_time(void **state)
 {
     (void)state;
-    struct server s = {1000, 40000, 100, false};
+    struct server s = {1000, 40000, 10, false};
     struct load l;
     begin(&l, 1000, 100000);
+    assert_int_equal(drive(&l, &s, 2 * RF_SEC), 0);
+    assert_int_equal(l.c.proven, 1000); /* from here on only the bytes matter */
+    s.call_bytes = 100;
     uint64_t first = drive(&l, &s, 2 * RF_SEC);
-    assert_true(first <= 2 * SLOTS); /* bytes are not tried one at a time the first time */
+    assert_true(first <= SLOTS + 2); /* all that were in flight, and then one a step */
     uint64_t later = drive(&l, &s, 600 * RF_SEC);
     assert_true(later <= 1);
     assert_in_range(l.c.limit_bytes, 25000, 40000);
@@ -348,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_upward_probes_find_the_cap_and_hold),
         cmocka_unit_test(test_grown_server_is_noticed),
         cmocka_unit_test(test_shrunk_server_is_learned_once),
+        cmocka_unit_test(test_late_refusal_of_a_larger_batch_teaches_nothing),
         cmocka_unit_test(test_told_number_that_makes_no_sense_halves),
         cmocka_unit_test(test_one_trial_at_a_time),
         cmocka_unit_test(test_single_call_refused_leaves_the_count),

@@ -261,6 +261,18 @@ static void test_server_never_over_several_windows(void **state)
     }
 }
 
+/* Refused connections come in phases, early and late; now and then nothing is sent for a while. */
+static bool refused_now(void)
+{
+    uint64_t phase = world.now / (4 * RF_SEC) % 3;
+    return phase == 0 || (phase == 1 && rf_rng_below(&world.rng, 5) == 0);
+}
+
+static uint64_t settle_delay(void)
+{
+    return rf_rng_below(&world.rng, rf_rng_below(&world.rng, 2) ? 3 * RF_SEC : 200 * RF_MS);
+}
+
 /* With no delay to the server, the send-stamped log is exact as well, refunds of any age included. */
 static void test_server_never_over_send_stamped_without_jitter(void **state)
 {
@@ -274,6 +286,8 @@ static void test_server_never_over_send_stamped_without_jitter(void **state)
             uint64_t wait;
             struct rf_cost cost = {.mask = 1};
             for (size_t sent = 0; sent < SENDS / 2;) {
+                if (rf_rng_below(&world.rng, 3) == 0)
+                    world.now += rf_rng_below(&world.rng, (i % 2 ? 4000 : 100) * RF_MS);
                 while (rf_heap_next(&world.flying) <= world.now)
                     land();
                 struct flight *f = spare_flight();
@@ -283,12 +297,12 @@ static void test_server_never_over_send_stamped_without_jitter(void **state)
                 if (f->calls == 0)
                     continue;
                 sent++;
-                f->refund = rf_rng_below(&world.rng, 3) == 0;
+                f->refund = refused_now();
                 rf_limiter_commit(&world.lim, cost, f->calls, world.now);
                 if (!f->refund)
                     arrive(f, world.now);
                 assert_true(rf_heap_push(&world.flying, &f->done,
-                                         world.now + rf_rng_below(&world.rng, 3 * RF_SEC)));
+                                         world.now + settle_delay()));
             }
             check_servers();
             close_world();
