@@ -180,17 +180,6 @@ static enum rpcfan_err check_missing(const struct rf_yaml *y, const yaml_node_t 
     return RPCFAN_OK;
 }
 
-static bool seen_before(const struct rf_yaml *y, const yaml_node_t *map, size_t end,
-                        const char *key)
-{
-    for (size_t i = 0; i < end; i++) {
-        yaml_node_t *value;
-        if (strcmp(rf_yaml_text(rf_yaml_pair(y, map, i, &value)), key) == 0)
-            return true;
-    }
-    return false;
-}
-
 enum rpcfan_err rf_config_check(const struct rf_yaml *y, const yaml_node_t *node,
                                 const struct rf_config_table *table, struct rpcfan_error *err)
 {
@@ -203,7 +192,7 @@ enum rpcfan_err rf_config_check(const struct rf_yaml *y, const yaml_node_t *node
         const cyaml_schema_field_t *field = find_field(table, rf_yaml_text(key));
         if (field == NULL)
             return refuse_key(y, key, table, err);
-        if (seen_before(y, node, i, field->key))
+        if (rf_yaml_repeats(y, node, i))
             return rf_yaml_fail(y, key, err, "key '%s' is given twice in %s", field->key,
                                 table->what);
         enum rpcfan_err rc = check_value(y, value, field, err);

@@ -157,3 +157,14 @@ yaml_node_t *rf_yaml_get(const struct rf_yaml *y, const yaml_node_t *map, const 
     }
     return NULL;
 }
+
+bool rf_yaml_repeats(const struct rf_yaml *y, const yaml_node_t *map, size_t i)
+{
+    yaml_node_t *value;
+    const char *key = rf_yaml_text(rf_yaml_pair(y, map, i, &value));
+    for (size_t j = 0; j < i; j++) {
+        if (strcmp(rf_yaml_text(rf_yaml_pair(y, map, j, &value)), key) == 0)
+            return true;
+    }
+    return false;
+}

@@ -42,6 +42,8 @@ yaml_node_t *rf_yaml_item(const struct rf_yaml *y, const yaml_node_t *list, size
 /** The i-th pair of a mapping, i < rf_yaml_count(). @param value out. @return its key. */
 yaml_node_t *rf_yaml_pair(const struct rf_yaml *y, const yaml_node_t *map, size_t i,
                           yaml_node_t **value);
+/** Whether the key of a mapping's i-th pair stood in an earlier pair already. */
+bool rf_yaml_repeats(const struct rf_yaml *y, const yaml_node_t *map, size_t i);
 /** The text of a scalar, NUL-terminated; "" for anything else. Borrowed from the node. */
 const char *rf_yaml_text(const yaml_node_t *node);
 

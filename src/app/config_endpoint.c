@@ -88,6 +88,9 @@ static enum rpcfan_err build_headers(struct rf_config_build *b, const yaml_node_
             name = rf_yaml_pair(b->y, node, i, &value);
         else
             value = rf_yaml_item(b->y, node, i);
+        if (name != NULL && rf_yaml_repeats(b->y, node, i))
+            return rf_yaml_fail(b->y, name, b->err,
+                                "a header is given twice; use a list of 'Name: value' for that");
         enum rpcfan_err rc = build_header(b, name, value, &lines[i]);
         if (rc != RPCFAN_OK)
             return rc;
@@ -114,6 +117,8 @@ static enum rpcfan_err build_weights(struct rf_config_build *b, const yaml_node_
         const char *text;
         uint64_t weight;
         const yaml_node_t *name = rf_yaml_pair(b->y, node, i, &value);
+        if (rf_yaml_repeats(b->y, node, i))
+            return rf_yaml_fail(b->y, name, b->err, "a method's weight is given twice");
         enum rpcfan_err rc = rf_yaml_need_text(b->y, value, "a weight", b->err);
         if (rc == RPCFAN_OK)
             rc = rf_config_expand(b, name, rf_yaml_text(name), &weights[i].method);

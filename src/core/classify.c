@@ -126,6 +126,7 @@ static void read_hints(struct rf_verdict *v, const struct subject *s)
     if (v->class != RF_CLASS_SPLIT_BATCH)
         return;
     v->told_batch = rf_batch_limit_in_text(s->text.data, s->text.len);
+    v->told_bytes = rf_body_limit_in_text(s->text.data, s->text.len);
     v->by_bytes = v->told_batch == 0 &&
                   (rf_find_nocase(s->text.data, s->text.len, "content length") != NULL ||
                    rf_find_nocase(s->text.data, s->text.len, "body too large") != NULL ||

@@ -65,6 +65,7 @@ struct rf_verdict {
     const char *rule;    /* id of the rule that matched; static */
     uint64_t hint_ns;    /* come back after; RF_NEVER: nothing was said */
     uint32_t told_batch; /* batch cap in the text; 0: none */
+    uint64_t told_bytes; /* body cap in the text; 0: none */
     bool by_bytes;       /* SPLIT_BATCH: the body was too big, not the count */
     bool vague;          /* SPLIT_BATCH: may as well be one bad call in it */
 };

@@ -143,6 +143,7 @@ static void note_failure(struct rf_endpoint *ep, const struct rf_exchange *ex,
                          const struct rf_verdict *v)
 {
     const struct rf_reply *r = &ex->reply;
+    ep->last_class = v->class;
     if (r->transport != RF_T_OK)
         snprintf(ep->last_failure, sizeof ep->last_failure, "%s",
                  r->reason != NULL ? r->reason : rf_class_name(v->class));
@@ -213,8 +214,13 @@ static void feed_batchcap(struct rf_endpoint *ep, const struct rf_exchange *ex,
     uint64_t bytes = ex->body.len;
     if (l->split > 0 && l->good == 0) {
         uint32_t before = ep->batch.limit;
-        rf_batchcap_refused(&ep->batch, ex->n, bytes, ex->trial, l->verdict.told_batch, 0,
-                            l->verdict.by_bytes, now_ns);
+        struct rf_batch_refusal r = {.n = ex->n,
+                                     .bytes = bytes,
+                                     .trial = ex->trial,
+                                     .told_n = l->verdict.told_batch,
+                                     .told_bytes = l->verdict.told_bytes,
+                                     .by_bytes = l->verdict.by_bytes};
+        rf_batchcap_refused(&ep->batch, &r, now_ns);
         ep->count.refused_batches++;
         if (before != ep->batch.limit)
             rf_log(core->log, RPCFAN_LOG_INFO, "RF-EP-BATCHCAP ep=%s from=%u to=%u why=%s",

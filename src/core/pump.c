@@ -3,8 +3,8 @@
  * Happy path: for each class in turn, the head call picks an endpoint whose gates are open; as many
  * of the calls behind it as the gates and the batch cap allow leave with it in one exchange. So a
  * batch forms from what is already waiting and never by waiting.
- * Failure modes: no gate open: remember the earliest time one could be; every endpoint benched: the
- * call fails at once with the reason; out of memory: the calls of that exchange fail. */
+ * Failure modes: no gate open: remember the earliest time one could be; nobody to wait for: the call
+ * fails at once with the reason; out of memory: the calls of that exchange fail. */
 #include "core/pump.h"
 
 #include <string.h>
@@ -257,16 +257,30 @@ static void send_batch(struct rf_core *core, struct rf_network *net, struct rf_c
     rf_list_push(&core->out->send, &ex->link);
 }
 
-/* The head call when every endpoint is benched: waiting would only hide the reason. */
-static void fail_benched(struct rf_core *core, struct rf_network *net, struct rf_call *c,
-                         uint64_t now_ns)
+/* Nobody to wait for: every endpoint is benched, or none has ever answered and every breaker is
+ * open. A wrong URL then shows at once and not after a deadline. */
+static bool hopeless(const struct rf_network *net, const struct rf_call *head, uint64_t now_ns)
+{
+    if (rf_pump_candidates(net, head, now_ns) == 0)
+        return true;
+    for (uint32_t i = 0; i < net->n_ep; i++) {
+        const struct rf_endpoint *ep = &net->ep[i];
+        if (rf_endpoint_usable(ep, now_ns) || ep->count.ok + ep->count.rpc > 0)
+            return false;
+    }
+    return true;
+}
+
+/* The head call of a hopeless network: waiting would only hide the reason. */
+static void fail_hopeless(struct rf_core *core, struct rf_network *net, struct rf_call *c,
+                          uint64_t now_ns)
 {
     const struct rf_endpoint *ep = &net->ep[0];
     char why[192];
     rf_endpoint_why(ep, now_ns, why, sizeof why);
     rf_call_explain(c, "no endpoint left: %s %s", ep->name, why);
     c->endpoint = ep->name;
-    rf_call_finish(core, c, rf_class_err(ep->bench_class), now_ns);
+    rf_call_finish(core, c, rf_class_err(ep->last_class), now_ns);
 }
 
 static bool lingers(const struct rf_network *net, const struct rf_class_queue *q,
@@ -283,8 +297,8 @@ static bool send_one(struct rf_core *core, struct rf_network *net, struct rf_cla
     if (q->n == 0)
         return false;
     struct rf_call *head = head_of(q);
-    if (rf_pump_candidates(net, head, now_ns) == 0) {
-        fail_benched(core, net, head, now_ns);
+    if (hopeless(net, head, now_ns)) {
+        fail_hopeless(core, net, head, now_ns);
         return true;
     }
     if (core->in_flight >= core->in_flight_max)

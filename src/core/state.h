@@ -46,6 +46,7 @@ struct rf_endpoint {
     uint64_t bench_until_ns;
     enum rf_class bench_class;
     char last_failure[96]; /* words, no URL */
+    enum rf_class last_class; /* of that failure */
     struct rf_counts count;
 };
 

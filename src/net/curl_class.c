@@ -107,7 +107,8 @@ static const char *name_errno(int e, const char *fallback)
     }
 }
 
-/* A SOCKS proxy that is down, or that cannot reach the node now, is no fault of the configuration. */
+/* A SOCKS proxy that is down, or that cannot reach the node now, is no fault of the
+ * configuration. */
 static bool proxy_may_recover(long error)
 {
     switch (error) {

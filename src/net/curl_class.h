@@ -21,8 +21,8 @@ struct rf_curl_facts {
 
 /**
  * Class and reason of a libcurl result. Total: every code, also one that this build does not know.
- * A code of the connect or TLS phase after a request was already begun (libcurl replayed it, and the
- * new connection failed) is RF_T_RESET: the node may have seen the request.
+ * A code of the connect or TLS phase after a request was already begun (libcurl replayed it, and
+ * the new connection failed) is RF_T_RESET: the node may have seen the request.
  * @param reason  out: static words; NULL with RF_T_OK.
  */
 enum rf_transport rf_curl_class(CURLcode code, const struct rf_curl_facts *f, const char **reason);

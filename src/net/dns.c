@@ -1,14 +1,14 @@
 /* dns.c - uv_getaddrinfo() with a cache, joined lookups and a time limit of its own.
  *
- * Happy path: peek finds young addresses. Otherwise wait -> the lookup runs in the pool (two at most)
- * -> all who wait for the name are told.
+ * Happy path: peek finds young addresses. Otherwise wait -> the lookup runs in the pool (two at
+ * most) -> all who wait for the name are told.
  * Failure modes:
- *   lookup hangs          each waiter is told UV_ETIMEDOUT at its own deadline; the lookup keeps its
- *                         place in the pool until the system gives up, and later waiters join it
- *   lookup fails          old addresses are used if there are any, else the waiters get the error
- *   both places hang      further names queue; one that nobody waits for any more is not looked up
- *   closed while running  what has not begun is cancelled; what runs is waited for, as libuv cannot
- *                         let go of it */
+ *   lookup hangs          each waiter is told UV_ETIMEDOUT at its own deadline; the lookup keeps
+ *                         its place in the pool until the system gives up, and later waiters
+ *   join it lookup fails          old addresses are used if there are any, else the waiters get
+ *   the error both places hang      further names queue; one that nobody waits for any more is
+ *   not looked up closed while running  what has not begun is cancelled; what runs is waited
+ *                         for, as libuv cannot let go of it */
 #include "net/dns.h"
 
 #include <string.h>

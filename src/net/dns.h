@@ -1,8 +1,8 @@
 /* dns.h - name lookups off the loop, so that neither libcurl nor anyone else blocks it.
  *
- * One rf_dns a shell; each host name once, shared by its endpoints. Addresses are used for 60 s, for
- * up to 5 min more while a new lookup runs behind, and for any time where a new lookup fails. Called
- * by net/http.c and net/ws.c on the loop thread; touches libuv's worker pool. */
+ * One rf_dns a shell; each host name once, shared by its endpoints. Addresses are used for 60 s,
+ * for up to 5 min more while a new lookup runs behind, and for any time where a new lookup
+ * fails. Called by net/http.c and net/ws.c on the loop thread; touches libuv's worker pool. */
 #ifndef RF_NET_DNS_H
 #define RF_NET_DNS_H
 
@@ -92,7 +92,8 @@ void rf_dns_cancel(struct rf_dns_name *name, struct rf_dns_waiter *w);
 /** The addresses did not answer: look the name up again soon, even if they are young. */
 void rf_dns_suspect(struct rf_dns_name *name);
 
-/** Close: nobody may wait any more. @param cb called once no lookup runs and the timer is closed. */
+/** Close: nobody may wait any more. @param cb called once no lookup runs and the timer is
+ * closed. */
 void rf_dns_close(struct rf_dns *d, void (*cb)(void *arg), void *arg);
 
 /** Free the names; only after the close callback. */

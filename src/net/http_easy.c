@@ -18,7 +18,8 @@
 #include "base/mem.h"
 
 static const char *const own_headers[] = {"Content-Type: application/json", "Expect:"};
-static const char *const framing[] = {"Content-Length", "Transfer-Encoding", "Connection", "Expect"};
+static const char *const framing[] = {"Content-Length", "Transfer-Encoding", "Connection",
+                                      "Expect"};
 
 void rf_slist_unref(struct rf_slist *s)
 {

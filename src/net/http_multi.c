@@ -1,13 +1,13 @@
 /* http_multi.c - libcurl's sockets and timer on a libuv loop. Called by http.c and by the loop.
  *
  * Happy path: open_socket() makes a socket and its poll handle. libcurl asks for events, the handle
- * polls, its callback runs libcurl. When a transfer ends, libcurl stops watching; the handle goes on
- * polling unreferenced, so that the next transfer on the connection costs no system call here.
- * close_socket() stops and closes the handle before the descriptor goes.
+ * polls, its callback runs libcurl. When a transfer ends, libcurl stops watching; the handle
+ * goes on polling unreferenced, so that the next transfer on the connection costs no system call
+ * here. close_socket() stops and closes the handle before the descriptor goes.
  *
  * Failure modes:
- *   POLLERR            libuv stops the handle and reports a bad descriptor: libcurl is made to read,
- *                      which brings the peer's last words and then the error
+ *   POLLERR            libuv stops the handle and reports a bad descriptor: libcurl is made to
+ *                      read, which brings the peer's last words and then the error
  *   an idle connection ends   one event; polling stops until libcurl watches it again
  *   the descriptor number is taken in the loop by somebody's stale handle   another number is used
  *   a socket that was not made here (libcurl's own pairs)   stopped and closed when it is let go
@@ -90,10 +90,10 @@ static void drop_sock(struct rf_sock *s)
     uv_close((uv_handle_t *)&s->poll, free_sock);
 }
 
-/* libuv stopped the handle at a POLLERR. Told of an error, libcurl would give the transfer up unseen;
- * told of data it reads: what the peer said before it broke off, then the error itself, and a request
- * that met a dead kept-alive connection is replayed as at a normal close. Should reading not bring it
- * on, the error is the last word. */
+/* libuv stopped the handle at a POLLERR. Told of an error, libcurl would give the transfer up
+ * unseen; told of data it reads: what the peer said before it broke off, then the error itself,
+ * and a request that met a dead kept-alive connection is replayed as at a normal close. Should
+ * reading not bring it on, the error is the last word. */
 static int name_error(struct rf_sock *s)
 {
     int unread = 0;
@@ -136,7 +136,8 @@ static void poll_sock(uv_poll_t *poll, int status, int events)
     if (events & UV_WRITABLE)
         flags |= CURL_CSELECT_OUT;
     curl_multi_socket_action(h->multi, fd, flags, &running);
-    /* libcurl asks again only when its wish changes: go on where libuv stopped and the wish stands. */
+    /* libcurl asks again only when its wish changes: go on where libuv stopped and the wish
+     * stands. */
     if (find_sock(h, fd) == s && !s->idle)
         watch(s);
     rf_http_collect(h, true);
@@ -232,7 +233,8 @@ static int want_timer(CURLM *multi, long timeout_ms, void *arg)
         uv_timer_stop(&h->timer);
         return 0;
     }
-    uv_update_time(h->o.loop); /* it counts from the loop's time, which callbacks have let grow old */
+    /* It counts from the loop's time, which callbacks have let grow old. */
+    uv_update_time(h->o.loop);
     uv_timer_start(&h->timer, fire_timer, (uint64_t)timeout_ms, 0);
     return 0;
 }

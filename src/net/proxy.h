@@ -1,5 +1,5 @@
-/* proxy.h - which proxy an endpoint goes through. libcurl's own reading of the environment is turned
- * off, because the proxy's host has to be known in order to be looked up off the loop.
+/* proxy.h - which proxy an endpoint goes through. libcurl's own reading of the environment is
+ * turned off, because the proxy's host has to be known in order to be looked up off the loop.
  * Called by net/http_easy.c; reads the environment, touches nothing else. */
 #ifndef RF_NET_PROXY_H
 #define RF_NET_PROXY_H
@@ -20,9 +20,9 @@ struct rf_proxy {
 };
 
 /**
- * The proxy of the environment for a URL: http_proxy (lower case only, as CGI programs get HTTP_PROXY
- * from strangers), https_proxy or HTTPS_PROXY, all_proxy or ALL_PROXY, unless no_proxy or NO_PROXY
- * names the host.
+ * The proxy of the environment for a URL: http_proxy (lower case only, as CGI programs get
+ * HTTP_PROXY from strangers), https_proxy or HTTPS_PROXY, all_proxy or ALL_PROXY, unless
+ * no_proxy or NO_PROXY names the host.
  * @param https  whether the URL's scheme is https.
  * @param host   of the URL, without brackets.
  * @return borrowed from the environment; NULL: none.
@@ -36,8 +36,9 @@ const char *rf_proxy_from_env(rf_getenv_fn env, bool https, const char *host);
 bool rf_proxy_bypassed(const char *list, const char *host);
 
 /**
- * Take a proxy URL apart. socks4 and socks5 become socks4a and socks5h: the proxy looks the name up,
- * since libcurl would do it on the loop. Without a scheme it is http; without a port 1080 (https: 443).
+ * Take a proxy URL apart. socks4 and socks5 become socks4a and socks5h: the proxy looks the name
+ * up, since libcurl would do it on the loop. Without a scheme it is http; without a port 1080
+ * (https: 443).
  * @param url  "" or NULL: no proxy.
  * @param out  overwritten.
  * @return 0, RPCFAN_ECONFIG (not a proxy URL) or RPCFAN_ENOMEM.

@@ -3,7 +3,8 @@
  * Example: configured 100, the server takes 10 and does not say so. 100, 50, 25 and 12 are refused,
  * each by one request, while single calls go on; 6 passes. After 100 full batches of 6 the limit is
  * tried half-way to what was refused: 9 passes; then 10 passes; then 11 is refused: back to 10, and
- * no more probing for 10 minutes. A server that says "limit 10" costs one refusal.
+ * no more probing for 10 minutes. A server that says "limit 10" costs one refusal. By bytes it goes
+ * the same way, but the first refusal meets all that is in flight: until then nobody counts bytes.
  *
  * | constant      | value  | why                                                              |
  * |---------------|--------|------------------------------------------------------------------|
@@ -140,8 +141,9 @@ void rf_batchcap_passed(struct rf_batchcap *c, uint32_t n, uint64_t bytes, bool 
     pass_bytes(c, bytes, now_ns);
 }
 
-static void refuse_count(struct rf_batchcap *c, uint32_t n, uint32_t told_n, uint64_t now_ns)
+static void refuse_count(struct rf_batchcap *c, const struct rf_batch_refusal *r, uint64_t now_ns)
 {
+    uint32_t n = r->n, told_n = r->told_n;
     if (c->refused == 0 || n < c->refused)
         c->refused = n;
     if (n > c->limit && (told_n == 0 || told_n >= c->limit))
@@ -180,16 +182,15 @@ static void refuse_bytes(struct rf_batchcap *c, uint64_t bytes, uint64_t told, u
     c->limit_bytes = rf_max_u64(BYTES_FLOOR, to);
 }
 
-void rf_batchcap_refused(struct rf_batchcap *c, uint32_t n, uint64_t bytes, bool trial,
-                         uint32_t told_n, uint64_t told_bytes, bool by_bytes, uint64_t now_ns)
+void rf_batchcap_refused(struct rf_batchcap *c, const struct rf_batch_refusal *r, uint64_t now_ns)
 {
     c->refusals++;
-    if (trial)
+    if (r->trial)
         c->trial = false;
-    if (by_bytes && (bytes > BYTES_FLOOR || n <= 1))
-        refuse_bytes(c, bytes, told_bytes, now_ns);
-    else if (n > 1)
-        refuse_count(c, n, told_n, now_ns);
+    if (r->by_bytes && (r->bytes > BYTES_FLOOR || r->n <= 1))
+        refuse_bytes(c, r->bytes, r->told_bytes, now_ns);
+    else if (r->n > 1)
+        refuse_count(c, r, now_ns);
 }
 
 void rf_batchcap_unknown(struct rf_batchcap *c, bool trial)

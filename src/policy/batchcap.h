@@ -41,16 +41,22 @@ bool rf_batchcap_sent(struct rf_batchcap *c, uint32_t n);
 /** It was accepted as a batch, whatever became of its members. */
 void rf_batchcap_passed(struct rf_batchcap *c, uint32_t n, uint64_t bytes, bool trial,
                         uint64_t now_ns);
+/** A refusal of a request for its size. */
+struct rf_batch_refusal {
+    uint32_t n;          /* calls in it */
+    uint64_t bytes;      /* of its body */
+    bool trial;          /* as rf_batchcap_sent() said */
+    uint32_t told_n;     /* the number in the server's text, or 0 */
+    uint64_t told_bytes; /* the byte cap in the server's text, or 0 */
+    bool by_bytes;       /* it is about bytes (413, "too large"), not about the count */
+};
+
 /**
  * It was refused for its size. A refusal of a batch that is over what was learned since it was sent
  * teaches nothing more. One for its bytes, where the byte cap is at its floor already, is taken as
  * one for its count.
- * @param told_n      the number in the server's text, or 0.
- * @param told_bytes  the byte cap in the server's text, or 0.
- * @param by_bytes    the refusal is about bytes (413, "too large"), not about the count.
  */
-void rf_batchcap_refused(struct rf_batchcap *c, uint32_t n, uint64_t bytes, bool trial,
-                         uint32_t told_n, uint64_t told_bytes, bool by_bytes, uint64_t now_ns);
+void rf_batchcap_refused(struct rf_batchcap *c, const struct rf_batch_refusal *r, uint64_t now_ns);
 /** It ended without saying anything about its size (timeout, reset, 429, 5xx). */
 void rf_batchcap_unknown(struct rf_batchcap *c, bool trial);
 

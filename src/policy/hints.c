@@ -381,3 +381,18 @@ uint32_t rf_batch_limit_in_text(const char *text, size_t len)
     }
     return 0;
 }
+
+uint64_t rf_body_limit_in_text(const char *text, size_t len)
+{
+    const char *at = rf_find_nocase(text, len, "too large (");
+    if (at == NULL)
+        return 0;
+    const char *end = text + len, *p = memchr(at, '>', (size_t)(end - at));
+    uint64_t bytes = 0;
+    for (p = p == NULL ? end : p + 1; p < end && *p >= '0' && *p <= '9'; p++) {
+        if (bytes > UINT64_MAX / 16)
+            return 0;
+        bytes = bytes * 10 + (uint64_t)(*p - '0');
+    }
+    return bytes;
+}

@@ -33,4 +33,8 @@ uint64_t rf_hint_in_text(const char *text, size_t len);
  * @return the number, or 0 where there is none. */
 uint32_t rf_batch_limit_in_text(const char *text, size_t len);
 
+/** The body cap in "content length too large (6000000>5242880)": the number behind `>`.
+ * @return bytes, or 0 where there is none. */
+uint64_t rf_body_limit_in_text(const char *text, size_t len);
+
 #endif

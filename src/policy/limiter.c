@@ -8,6 +8,8 @@
  * |-------------------|--------|----------------------------------------------------------------|
  * | SEND_STAMPED_MAX  | 2 s    | up to here a round trip would cost too much of the window       |
  * | PACER_TOLERANCE   | 20 ms  | a late timer is made up for                                     |
+ * | PACER_GAP_MAX     | 250 ms | a small quota is not spread thinner: the log keeps it anyway   |
+ * | PACED_WINDOW_MAX  | 60 s   | a longer quota may be used up as fast as a minute's share       |
  * | MARGIN_MAX        | 300 ms | J, the most that jitter between us and the server is allowed for |
  * | MARGIN_WIDEN      | 30 ms  | a throttle epoch                                                |
  * | MARGIN_NARROW     | 0.1 ms | a success                                                       |
@@ -27,6 +29,8 @@
 
 #define SEND_STAMPED_MAX_NS (2 * RF_SEC)
 #define PACER_TOLERANCE_NS (20 * RF_MS)
+#define PACER_GAP_MAX_NS (250 * RF_MS)
+#define PACED_WINDOW_MAX_NS (60 * RF_SEC)
 #define MARGIN_MAX_NS (300 * RF_MS)
 #define MARGIN_WIDEN_NS (30 * RF_MS)
 #define MARGIN_NARROW_NS (100 * RF_US)
@@ -156,7 +160,8 @@ static void setup(struct rf_window *w, const struct rpcfan_limit *l)
     w->window_ns = l->window_ms * RF_MS;
     w->unit = l->unit;
     w->receive_stamped = w->window_ns > SEND_STAMPED_MAX_NS;
-    w->gap_ns = w->window_ns / w->count;
+    uint64_t gap_ns = rf_min_u64(w->window_ns, PACED_WINDOW_MAX_NS) / w->count;
+    w->gap_ns = rf_min_u64(gap_ns, PACER_GAP_MAX_NS);
     if (w->count > RF_WINDOW_ENTRIES) {
         uint64_t span = w->window_ns + (w->receive_stamped ? 0 : MARGIN_MAX_NS);
         w->grid_ns = span / (RF_WINDOW_ENTRIES - 1) + 1;

@@ -93,7 +93,7 @@ static inline const char *post(const char *body)
     curl_easy_getinfo(curl, CURLINFO_TOTAL_TIME, &last.seconds);
     rf_buf_char(&last.body, '\0');
     rf_buf_char(&last.head, '\0');
-    return last.body.data;
+    return last.body.data == NULL ? "" : last.body.data;
 }
 
 /* post(), which must succeed with 200 and exactly this body. */

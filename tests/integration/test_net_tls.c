@@ -106,6 +106,13 @@ static void serve_well(struct raw_conn *c, void *arg)
         ;
 }
 
+static void serve_one_then_reset(struct raw_conn *c, void *arg)
+{
+    (void)arg;
+    if (raw_read(c) && raw_reply(c, ANSWER))
+        raw_reset(c);
+}
+
 static void serve_plain_silence(struct raw_conn *c, void *arg)
 {
     (void)arg;
@@ -219,6 +226,23 @@ static void test_handshake_hangs(void **state)
     raw_stop(s);
 }
 
+/* SIGPIPE keeps its default here: writing to a TLS connection that is gone must not end the
+ * process, though CURLOPT_NOSIGNAL stops libcurl from holding the signal off. 7.88 writes with
+ * MSG_NOSIGNAL under TLS too; a libcurl that lets OpenSSL write would fail this. */
+static void test_broken_pipe(void **state)
+{
+    (void)state;
+    struct net n;
+    struct raw_server *s = serve(&n, serve_one_then_reset, true);
+    open_shell(&n);
+    for (unsigned i = 1; i <= 20; i++) {
+        check(&n, RF_T_OK, NULL);
+        raw_wait_closed(s, i); /* the connection is in the pool, and dead */
+    }
+    net_close(&n);
+    raw_stop(s);
+}
+
 static void test_cacert_is_no_pem(void **state)
 {
     (void)state;
@@ -296,6 +320,7 @@ int main(void)
         cmocka_unit_test(test_trusted),        cmocka_unit_test(test_untrusted),
         cmocka_unit_test(test_wrong_name),     cmocka_unit_test(test_insecure),
         cmocka_unit_test(test_handshake_fails), cmocka_unit_test(test_handshake_hangs),
+        cmocka_unit_test(test_broken_pipe),
         cmocka_unit_test(test_cacert_is_no_pem), cmocka_unit_test(test_http2_offered),
         cmocka_unit_test(test_config_errors),
     };

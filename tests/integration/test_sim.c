@@ -416,6 +416,31 @@ static void test_example_scripts_are_valid(void **state)
     }
 }
 
+/* Each allocation of a start fails once, and each of the first request. */
+static void test_out_of_memory_is_an_error_and_passes(void **state)
+{
+    (void)state;
+    struct rf_node_options opts = {.script = "rate 5/1s kind=sliding\nfault hang method=x\nanswer a 1"};
+    struct rf_node *other = NULL;
+    uint64_t n = 0;
+    do {
+        rf_alloc_fail_at(++n);
+        enum rpcfan_err rc = rf_node_start_thread(&opts, &other, NULL);
+        rf_alloc_fail_at(0);
+        assert_true(rc == RPCFAN_OK || rc == RPCFAN_ENOMEM || rc == RPCFAN_ECONFIG);
+    } while (other == NULL && n < 1000);
+    assert_in_range(n, 8, 999);
+    rf_node_stop_thread(other);
+    for (n = 1; n < 30; n++) {
+        teardown_node(NULL);
+        setup_node(NULL);
+        rf_alloc_fail_at(n); /* the client's own buffers may be what fails */
+        post("[{\"id\":1,\"method\":\"sim_count\"},{\"id\":2,\"method\":\"sim_big\",\"params\":[9000]}]");
+        rf_alloc_fail_at(0);
+        expect("{\"id\":1,\"method\":\"sim_null\"}", "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":null}");
+    }
+}
+
 #define NODE_TEST(name) cmocka_unit_test_setup_teardown(name, setup_node, teardown_node)
 
 int main(void)
@@ -439,6 +464,7 @@ int main(void)
         NODE_TEST(test_script_errors_name_the_line),
         cmocka_unit_test(test_limit_kinds_in_virtual_time),
         cmocka_unit_test(test_limit_sliding_never_admits_more_in_any_window),
+        NODE_TEST(test_out_of_memory_is_an_error_and_passes),
         NODE_TEST(test_listen_addresses),
         NODE_TEST(test_unix_socket_serves_and_is_removed),
         NODE_TEST(test_example_scripts_are_valid),

@@ -48,7 +48,8 @@ void net_close(struct net *n);
 unsigned net_count_fds(void);
 /** Handles of a loop that are not closed. */
 unsigned net_count_handles(uv_loop_t *loop);
-/** A TCP port of 127.0.0.1 that refuses: bound, not listening. @param fd out: close it at the end. */
+/** A TCP port of 127.0.0.1 that refuses: bound, not listening. @param fd out: close it at the
+ * end. */
 unsigned net_refused_port(int *fd);
 /** Whether the reply's body is this. */
 bool net_body_is(const struct rf_exchange *ex, const char *body);

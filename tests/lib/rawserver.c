@@ -24,6 +24,8 @@ struct raw_server {
     unsigned port;
     pthread_t accepter;
     pthread_mutex_t lock;
+    pthread_cond_t ended;
+    unsigned closed;
     struct thread *threads;
     atomic_uint connections, requests;
     atomic_bool stopping;
@@ -73,6 +75,10 @@ static void *run_conn(void *arg)
     struct raw_conn *c = &t->conn;
     struct raw_server *s = c->server;
     bool ok = true;
+    sigset_t pipe_signal;
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_signal, NULL);
     if (s->o.tls != NULL) {
         c->ssl = SSL_new(s->o.tls);
         SSL_set_fd(c->ssl, c->fd);
@@ -88,6 +94,8 @@ static void *run_conn(void *arg)
     pthread_mutex_lock(&s->lock);
     close(c->fd);
     c->fd = -1;
+    s->closed++;
+    pthread_cond_broadcast(&s->ended);
     pthread_mutex_unlock(&s->lock);
     free(c->request);
     return NULL;
@@ -120,7 +128,6 @@ static void *run_accept(void *arg)
 
 struct raw_server *raw_start(const struct raw_options *o)
 {
-    signal(SIGPIPE, SIG_IGN);
     struct raw_server *s = calloc(1, sizeof *s);
     s->o = *o;
     s->fd = o->unix_path != NULL ? listen_unix(o->unix_path) : listen_tcp(o->ipv6, &s->port);
@@ -129,6 +136,7 @@ struct raw_server *raw_start(const struct raw_options *o)
         return NULL;
     }
     pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->ended, NULL);
     if (pthread_create(&s->accepter, NULL, run_accept, s) != 0)
         abort();
     return s;
@@ -155,6 +163,7 @@ void raw_stop(struct raw_server *s)
     }
     if (s->o.unix_path != NULL)
         unlink(s->o.unix_path);
+    pthread_cond_destroy(&s->ended);
     pthread_mutex_destroy(&s->lock);
     free(s);
 }
@@ -172,6 +181,14 @@ unsigned raw_port(const struct raw_server *s)
 unsigned raw_connections(struct raw_server *s)
 {
     return atomic_load(&s->connections);
+}
+
+void raw_wait_closed(struct raw_server *s, unsigned n)
+{
+    pthread_mutex_lock(&s->lock);
+    while (s->closed < n)
+        pthread_cond_wait(&s->ended, &s->lock);
+    pthread_mutex_unlock(&s->lock);
 }
 
 unsigned raw_requests(struct raw_server *s)

@@ -1,5 +1,6 @@
-/* rawserver.h - a small server that misbehaves on purpose: each connection is given to a function of
- * the test's, on a thread of its own, as a raw byte stream. Used by tests/integration only. */
+/* rawserver.h - a small server that misbehaves on purpose: each connection is given to a
+ * function of the test's, on a thread of its own, as a raw byte stream. Used by
+ * tests/integration only. */
 #ifndef RF_TESTS_RAWSERVER_H
 #define RF_TESTS_RAWSERVER_H
 
@@ -45,6 +46,8 @@ void raw_refuse(struct raw_server *s);
 unsigned raw_port(const struct raw_server *s);
 /** Connections accepted so far. */
 unsigned raw_connections(struct raw_server *s);
+/** Wait until that many connections have been served and closed. */
+void raw_wait_closed(struct raw_server *s, unsigned n);
 /** Requests read so far by raw_read(). */
 unsigned raw_requests(struct raw_server *s);
 

@@ -51,6 +51,9 @@ static const struct {
     {ENDPOINT, "weights: {a: {b: 1}}", "a weight must be a plain value, not a mapping"},
     {ENDPOINT, "weights: {\"a*b\": 1}",
      "a weight's key must be a method's name, or a prefix that ends in '*'"},
+    {ENDPOINT, "weights: {a: 1, b: 2, a: 3}", "a method's weight is given twice"},
+    {ENDPOINT, "headers: {a: 1, a: 2}",
+     "a header is given twice; use a list of 'Name: value' for that"},
     {ENDPOINT, "limits: 1/1s", "limits must be a list, such as [\"100/10s\"]"},
     {ENDPOINT, "limits: [[1]]", "a limit must be a plain value, not a list"},
     {ENDPOINT, "limits: [s3cret]",
@@ -140,6 +143,37 @@ static void test_error_texts(void **state)
         snprintf(want, sizeof want, CASE_FILE ":%u: %s", lines[cases[i].place], cases[i].want);
         config_bad(config_around(cases[i].place, cases[i].line, yaml, sizeof yaml), want);
         assert_null(strstr(want, "s3cret"));
+    }
+}
+
+/* Every list has an end. */
+static void test_error_long_lists(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key;
+        enum config_place place;
+        unsigned most;
+    } lists[] = {{"once", NETWORK, 128}, {"headers", ENDPOINT, 64}, {"weights", ENDPOINT, 1024}};
+    static char line[16384], yaml[4 * 16384];
+    char want[128];
+    for (size_t i = 0; i < RF_COUNT(lists); i++) {
+        bool map = strcmp(lists[i].key, "weights") == 0;
+        for (unsigned n = lists[i].most; n <= lists[i].most + 1; n++) {
+            size_t at = (size_t)sprintf(line, "%s: %c", lists[i].key, map ? '{' : '[');
+            for (unsigned k = 0; k < n; k++)
+                at += (size_t)sprintf(line + at, map ? "m%u: 1, " : "\"m:%u\", ", k);
+            strcpy(line + at, map ? "}" : "]");
+            config_around(lists[i].place, line, yaml, sizeof yaml);
+            snprintf(want, sizeof want,
+                     CASE_FILE ":%u: %s holds %u entries, at most %u are allowed",
+                     lists[i].place == NETWORK ? LINE_NETWORK : LINE_ENDPOINT, lists[i].key, n,
+                     lists[i].most);
+            if (n > lists[i].most)
+                config_bad(yaml, want);
+            else
+                rf_config_free(config_good(yaml));
+        }
     }
 }
 
@@ -292,6 +326,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_error_texts),
+        cmocka_unit_test(test_error_long_lists),
         cmocka_unit_test(test_error_syntax_names_a_line),
         cmocka_unit_test(test_error_whole_files),
         cmocka_unit_test(test_error_binary),

@@ -1,4 +1,4 @@
-/* test_base.c - durations, byte counts, patterns, text search, error details and saturating time. */
+/* test_base.c - durations, byte counts, patterns, text, error details and saturating time. */
 #include "base/base.h"
 
 #include <setjmp.h>
@@ -131,6 +131,16 @@ static void test_find_nocase(void **state)
     assert_ptr_equal(rf_find_nocase(zero, sizeof zero, "lim"), zero + 2);
 }
 
+static void test_lower(void **state)
+{
+    (void)state;
+    char out[8] = "........";
+    rf_lower("AZaz@[\xc3", 7, out);
+    assert_memory_equal(out, "azaz@[\xc3.", 8);
+    rf_lower("", 0, out);
+    assert_memory_equal(out, "azaz", 4);
+}
+
 static void test_fail_fills_in_and_returns(void **state)
 {
     (void)state;
@@ -184,6 +194,7 @@ int main(void)
         cmocka_unit_test(test_bytes_bad),
         cmocka_unit_test(test_pattern_exact_and_prefix),
         cmocka_unit_test(test_find_nocase),
+        cmocka_unit_test(test_lower),
         cmocka_unit_test(test_fail_fills_in_and_returns),
         cmocka_unit_test(test_fail_prefix_names_each_layer),
         cmocka_unit_test(test_fail_texts_are_cut_not_overrun),

@@ -21,7 +21,8 @@ static void assert_holds(const struct rf_link *head, const int *values, size_t n
     const struct rf_link *l = head->next;
     for (size_t i = 0; i < n; i++, l = l->next) {
         assert_ptr_not_equal(l, head);
-        assert_int_equal(((const struct item *)RF_CONTAINER(l, struct item, link))->value, values[i]);
+        const struct item *item = RF_CONTAINER(l, struct item, link);
+        assert_int_equal(item->value, values[i]);
         assert_ptr_equal(l->next->prev, l);
     }
     assert_ptr_equal(l, head);

@@ -91,7 +91,8 @@ static void test_class_reasons(void **state)
                  RF_T_RESET, "out of memory");
 }
 
-/* A SOCKS proxy that cannot reach the node now is not misconfigured; one that refuses the login is. */
+/* A SOCKS proxy that cannot reach the node now is not misconfigured; one that refuses the login
+ * is. */
 static void test_class_proxy_error(void **state)
 {
     (void)state;

@@ -17,14 +17,16 @@ static void test_secret_forms(void **state)
     for (unsigned i = 0; i < RF_JWT_SECRET; i++)
         assert_int_equal(s[i], i);
     assert_true(rf_jwt_secret("  0x" SECRET "\n", s));
-    assert_true(rf_jwt_secret("0XFF0102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F", s));
+    assert_true(rf_jwt_secret("0XFF0102030405060708090A0B0C0D0E0F"
+                              "101112131415161718191A1B1C1D1E1F", s));
     assert_int_equal(s[0], 0xff);
     assert_false(rf_jwt_secret("", s));
     assert_false(rf_jwt_secret("0x", s));
     assert_false(rf_jwt_secret(SECRET "0", s));
     assert_false(rf_jwt_secret(SECRET "00", s));
     assert_false(rf_jwt_secret("g" SECRET, s));
-    assert_false(rf_jwt_secret("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1", s));
+    assert_false(rf_jwt_secret("000102030405060708090a0b0c0d0e0f"
+                               "101112131415161718191a1b1c1d1e1", s));
 }
 
 static void test_token_known(void **state)

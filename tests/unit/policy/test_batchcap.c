@@ -9,6 +9,13 @@
 
 #include "base/rng.h"
 
+static void refuse(struct rf_batchcap *c, uint32_t n, uint64_t bytes, bool trial, uint32_t told_n,
+                   uint64_t told_bytes, bool by_bytes, uint64_t now_ns)
+{
+    struct rf_batch_refusal r = {n, bytes, trial, told_n, told_bytes, by_bytes};
+    rf_batchcap_refused(c, &r, now_ns);
+}
+
 #define NO_BYTES (UINT64_C(1) << 30)
 #define SLOTS 16
 
@@ -47,9 +54,9 @@ static void answer(struct load *l, const struct server *s, uint32_t n, bool tria
 {
     uint64_t bytes = n * s->call_bytes;
     if (n > s->cap && n > 1)
-        rf_batchcap_refused(&l->c, n, bytes, trial, s->tells ? s->cap : 0, 0, false, l->now);
+        refuse(&l->c, n, bytes, trial, s->tells ? s->cap : 0, 0, false, l->now);
     else if (bytes > s->cap_bytes)
-        rf_batchcap_refused(&l->c, n, bytes, trial, 0, s->tells ? s->cap_bytes : 0, true, l->now);
+        refuse(&l->c, n, bytes, trial, 0, s->tells ? s->cap_bytes : 0, true, l->now);
     else
         rf_batchcap_passed(&l->c, n, bytes, trial, l->now);
     bool refused = (n > s->cap && n > 1) || bytes > s->cap_bytes;
@@ -184,16 +191,16 @@ static void test_late_refusal_of_a_larger_batch_teaches_nothing(void **state)
     rf_batchcap_init(&c, 100, NO_BYTES);
     bool trial = rf_batchcap_sent(&c, 100);
     rf_batchcap_passed(&c, 100, 1000, trial, RF_SEC);
-    rf_batchcap_refused(&c, 100, 1000, false, 0, 0, false, RF_SEC);
+    refuse(&c, 100, 1000, false, 0, 0, false, RF_SEC);
     trial = rf_batchcap_sent(&c, 50);
-    rf_batchcap_refused(&c, 50, 500, trial, 0, 0, false, RF_SEC);
+    refuse(&c, 50, 500, trial, 0, 0, false, RF_SEC);
     assert_int_equal(c.limit, 25);
-    rf_batchcap_refused(&c, 100, 1000, false, 0, 0, false, RF_SEC);
-    rf_batchcap_refused(&c, 100, 1000, false, 60, 0, false, RF_SEC);
+    refuse(&c, 100, 1000, false, 0, 0, false, RF_SEC);
+    refuse(&c, 100, 1000, false, 60, 0, false, RF_SEC);
     assert_int_equal(c.limit, 25);
     rf_batchcap_passed(&c, 100, 1000, false, RF_SEC);
     assert_int_equal(c.proven, 1);
-    rf_batchcap_refused(&c, 100, 1000, false, 20, 0, false, RF_SEC);
+    refuse(&c, 100, 1000, false, 20, 0, false, RF_SEC);
     assert_int_equal(c.limit, 20); /* but a lower number of the server's own is news */
     assert_true(c.told);
 }
@@ -205,7 +212,7 @@ static void test_told_number_that_makes_no_sense_halves(void **state)
     rf_batchcap_init(&c, 100, NO_BYTES);
     bool trial = rf_batchcap_sent(&c, 100);
     assert_true(trial);
-    rf_batchcap_refused(&c, 100, 1000, trial, 100, 0, false, RF_SEC);
+    refuse(&c, 100, 1000, trial, 100, 0, false, RF_SEC);
     assert_int_equal(c.limit, 50);
     assert_false(c.told);
 }
@@ -236,10 +243,10 @@ static void test_single_call_refused_leaves_the_count(void **state)
     (void)state;
     struct rf_batchcap c;
     rf_batchcap_init(&c, 20, NO_BYTES);
-    rf_batchcap_refused(&c, 1, 400000, false, 0, 0, true, RF_SEC);
+    refuse(&c, 1, 400000, false, 0, 0, true, RF_SEC);
     assert_int_equal(c.limit, 20);
     assert_int_equal(rf_batchcap_bytes(&c), 200000);
-    rf_batchcap_refused(&c, 1, 100, false, 0, 0, false, RF_SEC);
+    refuse(&c, 1, 100, false, 0, 0, false, RF_SEC);
     assert_int_equal(c.limit, 20);
     assert_int_equal(c.refusals, 2);
 }
@@ -260,10 +267,10 @@ static void test_bytes_told(void **state)
     (void)state;
     struct rf_batchcap c;
     rf_batchcap_init(&c, 100, 262144);
-    rf_batchcap_refused(&c, 50, 200000, false, 0, 131072, true, RF_SEC);
+    refuse(&c, 50, 200000, false, 0, 131072, true, RF_SEC);
     assert_int_equal(rf_batchcap_bytes(&c), 131072);
     assert_int_equal(c.limit, 100);
-    rf_batchcap_refused(&c, 40, 131073, false, 0, 131072, true, RF_SEC);
+    refuse(&c, 40, 131073, false, 0, 131072, true, RF_SEC);
     assert_int_equal(rf_batchcap_bytes(&c), 131072); /* sent before: no news */
     for (uint64_t i = 0; i < 1000; i++)
         rf_batchcap_passed(&c, 40, 131072, false, RF_SEC + i);
@@ -276,13 +283,13 @@ static void test_bytes_halve_to_what_passed_and_have_a_floor(void **state)
     struct rf_batchcap c;
     rf_batchcap_init(&c, 100, 100000);
     rf_batchcap_passed(&c, 1, 30000, false, RF_SEC);
-    rf_batchcap_refused(&c, 10, 80000, false, 0, 0, true, RF_SEC);
+    refuse(&c, 10, 80000, false, 0, 0, true, RF_SEC);
     assert_int_equal(rf_batchcap_bytes(&c), 40000);
-    rf_batchcap_refused(&c, 10, 35000, false, 0, 0, true, RF_SEC);
+    refuse(&c, 10, 35000, false, 0, 0, true, RF_SEC);
     assert_int_equal(rf_batchcap_bytes(&c), 30000); /* proven, more than half */
     uint64_t bytes = 30000;
     for (int i = 0; i < 20; i++, bytes = rf_batchcap_bytes(&c))
-        rf_batchcap_refused(&c, 1, bytes, false, 0, 0, true, RF_SEC);
+        refuse(&c, 1, bytes, false, 0, 0, true, RF_SEC);
     assert_int_equal(rf_batchcap_bytes(&c), 512);
 }
 
@@ -298,7 +305,7 @@ static void test_bytes_at_the_floor_cut_the_count(void **state)
         n = by_bytes < rf_batchcap_now(&c) ? (uint32_t)by_bytes : rf_batchcap_now(&c);
         bool trial = rf_batchcap_sent(&c, n);
         if (n > 3)
-            rf_batchcap_refused(&c, n, n * 50, trial, 0, 0, true, RF_SEC);
+            refuse(&c, n, n * 50, trial, 0, 0, true, RF_SEC);
     }
     assert_in_range(n, 1, 3);
 }
@@ -343,7 +350,7 @@ static void test_random_histories(void **state)
             uint64_t kind = n == 0 ? 9 : rf_rng_below(&rng, 6);
             slot[k].n = 0;
             if (kind == 0)
-                rf_batchcap_refused(&c, n, bytes, slot[k].trial, told, told * 100U,
+                refuse(&c, n, bytes, slot[k].trial, told, told * 100U,
                                     rf_rng_below(&rng, 2), now);
             else if (kind == 1)
                 rf_batchcap_unknown(&c, slot[k].trial);

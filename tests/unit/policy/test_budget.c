@@ -48,7 +48,7 @@ static void test_savings_are_capped(void **state)
     assert_int_equal(granted, 10);
 }
 
-/* P8: attempts <= 1.1 * calls + 10, at every failure rate and at every moment, retries failing too. */
+/* P8: attempts <= 1.1 * calls + 10, at every failure rate and moment, retries failing too. */
 static void test_attempts_are_bounded_at_any_failure_rate(void **state)
 {
     (void)state;

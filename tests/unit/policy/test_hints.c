@@ -178,10 +178,11 @@ static void test_batch_limit_texts(void **state)
         const char *text;
         uint32_t n;
     } rows[] = {
-        {"batch limit 100 exceeded (can increase by --rpc.batch.limit). Requested batch of size: 250",
+        {"batch limit 100 exceeded (can increase by --rpc.batch.limit). "
+         "Requested batch of size: 250",
          100},
         {"maximum 10 calls in 1 batch", 10},
-        {"Batch of more than 3 requests are not allowed on free tier, to use bigger batch upgrade", 3},
+        {"Batch of more than 3 requests are not allowed on free tier", 3},
         {"batch size too large, max is 1,000", 1000},
         {"Too many inputs provided; max 5", 5},
         {"max batch size is 20", 20},
@@ -239,8 +240,8 @@ static void test_random_texts(void **state)
     (void)state;
     static const char *const pieces[] = {
         "retry in ", "try again in ", "backoff_seconds", "limit", "max", "maximum ", "10",
-        "4294967295", "999999999999", "ms", "s", "m", "h", " ", ".", ",", ":", "\"", "1,000", "up to ",
-        "Sun", ", ", "06", "-Nov-", "94", " 08:49:37 ", "GMT", "\xff", "of", "bytes"};
+        "4294967295", "999999999999", "ms", "s", "m", "h", " ", ".", ",", ":", "\"", "1,000",
+        "up to ", "Sun", ", ", "06", "-Nov-", "94", " 08:49:37 ", "GMT", "\xff", "of", "bytes"};
     struct rf_rng rng;
     rf_rng_init(&rng, 21);
     for (int i = 0; i < 100000; i++) {
@@ -264,6 +265,25 @@ static void test_random_texts(void **state)
     }
 }
 
+static void test_body_limit_number_behind_the_sign(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t want;
+    } cases[] = {
+        {"content length too large (6000000>5242880)", 5242880},
+        {"Content Length Too Large (9>1)", 1},
+        {"content length too large", 0},
+        {"too large (5", 0},
+        {"a > 5", 0},
+        {"too large (5>99999999999999999999999)", 0},
+    };
+    for (size_t i = 0; i < RF_COUNT(cases); i++)
+        assert_int_equal(rf_body_limit_in_text(cases[i].text, strlen(cases[i].text)),
+                         cases[i].want);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +296,7 @@ int main(void)
         cmocka_unit_test(test_hint_texts),
         cmocka_unit_test(test_batch_limit_texts),
         cmocka_unit_test(test_texts_are_read_to_their_length_only),
+        cmocka_unit_test(test_body_limit_number_behind_the_sign),
         cmocka_unit_test(test_random_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

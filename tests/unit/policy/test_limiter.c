@@ -324,7 +324,7 @@ static void test_full_ring_loses_no_units(void **state)
         rf_limiter_charge_extra(&lim, ALL, 1, i);
     assert_int_equal(lim.w[0].n, RF_WINDOW_ENTRIES);
     assert_int_equal(lim.w[0].logged, 300);
-    assert_int_equal(room(&lim, 999, 10 * RF_SEC + 254), 211); /* 45 units wait for the last expiry */
+    assert_int_equal(room(&lim, 999, 10 * RF_SEC + 254), 211); /* 45 wait for the last */
     assert_int_equal(room(&lim, 999, 10 * RF_SEC + 299), 256);
     rf_limiter_fini(&lim);
 }

@@ -1,6 +1,6 @@
 /* test_limiter_props.c - what the limiter promises over random histories in virtual time:
- * no server ever counts more than the window holds, the wait is exact, nothing leaks, fewer calls are
- * never later, and a clock that stands still or goes back admits nothing more. */
+ * no server ever counts more than the window holds, the wait is exact, nothing leaks, fewer calls
+ * are never later, and a clock that stands still or goes back admits nothing more. */
 #include "policy/limiter.h"
 
 #include <setjmp.h>
@@ -273,7 +273,7 @@ static uint64_t settle_delay(void)
     return rf_rng_below(&world.rng, rf_rng_below(&world.rng, 2) ? 3 * RF_SEC : 200 * RF_MS);
 }
 
-/* With no delay to the server, the send-stamped log is exact as well, refunds of any age included. */
+/* With no delay to the server, the send-stamped log is exact too, refunds of any age included. */
 static void test_server_never_over_send_stamped_without_jitter(void **state)
 {
     (void)state;
