@@ -12,7 +12,7 @@ SOMAJOR := 0
 PKGS := libcurl libuv openssl jansson libcyaml yaml-0.1
 # the fake node compresses its answers
 CMD_PKGS := $(PKGS) zlib
-ifneq ($(filter-out help clean install-deps format format-check dist,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out help clean install-deps format format-check dist gates docs man uninstall,$(or $(MAKECMDGOALS),all)),)
   DEPS_OK := $(shell scripts/install-deps --check >/dev/null 2>&1 && echo yes)
   ifneq ($(DEPS_OK),yes)
     INSTALLED := $(shell scripts/install-deps 1>&2 && echo yes)
@@ -112,16 +112,118 @@ EXAMPLE_BIN := $(call bin,$(EXAMPLE_SRC))
 install-deps: ## install what building and testing need (Debian, as root or with sudo)
 	scripts/install-deps
 
-tests-build: all $(UNIT_BIN) $(INT_BIN) $(SCEN_BIN) $(EXAMPLE_BIN)
+tests-build: all $(UNIT_BIN) $(INT_BIN) $(SCEN_BIN) $(EXAMPLE_BIN) $(BENCH_BIN)
+
+INT_SH := $(sort $(wildcard tests/integration/test_*.sh))
+export BUILD CC
+
+demo: all ## 100,000 calls against the bundled fake node
+	$(Q)scripts/demo
 
 unit: $(UNIT_BIN) ## unit tests
 	$(Q)scripts/run-tests unit $(UNIT_BIN)
 scenario: $(SCEN_BIN) ## scenario files in virtual time
 	$(Q)scripts/run-tests scenario $(SCEN_BIN)
 integration: all $(INT_BIN) $(EXAMPLE_BIN) ## over loopback sockets against the fake node
-	$(Q)BUILD=$(BUILD) scripts/run-tests integration $(INT_BIN) $(sort $(wildcard tests/integration/test_*.sh))
+	$(Q)scripts/run-tests integration $(INT_BIN) $(INT_SH)
 
 check: tests-build ## all tests that need nothing but Debian's packages
-	$(Q)BUILD=$(BUILD) scripts/run-tests check $(UNIT_BIN) $(SCEN_BIN) $(INT_BIN) $(sort $(wildcard tests/integration/test_*.sh))
+	$(Q)scripts/run-tests check $(UNIT_BIN) $(SCEN_BIN) $(INT_BIN) $(INT_SH)
 
-.PHONY: all help install-deps tests-build unit scenario integration check
+real: all ## against a real Ethereum node (anvil, from npm)
+	$(Q)scripts/install-deps --real
+	$(Q)tests/real/run
+
+bench: all $(BENCH_BIN) ## speed and memory, as ratios against bare libcurl in the same run
+	$(Q)scripts/bench
+
+# The sanitizers run every test program; the shell scripts run once, without them, in `check`.
+asan: ## address and undefined-behaviour sanitizers
+	$(Q)$(MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined sanitized
+tsan: ## thread sanitizer
+	$(Q)TSAN_OPTIONS="suppressions=$(CURDIR)/tests/lib/tsan.supp halt_on_error=1" \
+	  $(MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread sanitized
+ubsan: ## undefined-behaviour sanitizer alone
+	$(Q)$(MAKE) BUILD=$(BUILD)/ubsan SANITIZE=undefined sanitized
+sanitized: all $(UNIT_BIN) $(SCEN_BIN) $(INT_BIN)
+	$(Q)UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 scripts/run-tests sanitized $(UNIT_BIN) $(SCEN_BIN) $(INT_BIN)
+
+valgrind: $(UNIT_BIN) $(SCEN_BIN) ## unit tests and scenarios under valgrind
+	$(Q)for t in $(filter-out %_props %_accounting %_random %_bars,$(UNIT_BIN)) $(SCEN_BIN); do \
+	  echo "$$t"; valgrind -q --error-exitcode=9 --leak-check=full $$t >/dev/null 2>$(BUILD)/valgrind.log || \
+	  { cat $(BUILD)/valgrind.log; exit 1; }; done
+
+coverage: ## line coverage of the unit tests and scenarios, per file
+	$(Q)$(MAKE) BUILD=$(BUILD)/cov OPT='-O0 -g --coverage' unit scenario
+	$(Q)find $(BUILD)/cov/obj/src -name '*.gcda' | while read -r f; do \
+	  gcov -n -o "$${f%/*}" "$$f" 2>/dev/null; done | awk '/^File .src/{f=$$2} /^Lines/{if(f){print $$0, f; f=""}}' | sort -u
+
+FUZZ_CFLAGS := -std=c11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined \
+               -fno-sanitize-recover=undefined -Isrc -Iinclude
+FUZZ_SECONDS ?= 600
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(wildcard src/json/*.[ch] src/base/*.[ch])
+	@mkdir -p $(@D)
+	$(SAY) FUZZ $@
+	$(Q)clang $(FUZZ_CFLAGS) -o $@ $< $(filter src/json/%.c src/base/%.c,$^) -ljansson
+FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
+fuzz: $(FUZZ_TARGETS) ## the fuzzers, FUZZ_SECONDS (600) each
+	$(Q)for f in $(FUZZ_TARGETS); do mkdir -p $$f.corpus && \
+	  $$f -max_total_time=$(FUZZ_SECONDS) -max_len=4000 -artifact_prefix=$(BUILD)/fuzz/ $$f.corpus 2>&1 | tail -n 5 || exit 1; done
+fuzz-smoke: ## the fuzzers for 20 seconds each
+	$(Q)$(MAKE) FUZZ_SECONDS=20 fuzz
+
+SRC_ALL = $(wildcard src/*/*.[ch] include/rpcfan/*.h tests/*/*.[ch] tests/*/*/*.[ch] examples/*.c)
+format: ## format the code
+	clang-format -i $(SRC_ALL)
+format-check: ## fail where the code is not formatted
+	$(Q)clang-format --dry-run -Werror $(SRC_ALL)
+tidy: ## clang-tidy
+	$(Q)clang-tidy --quiet $(LIB_SRC) $(CMD_SRC) -- -std=c11 -D_GNU_SOURCE -Isrc -Iinclude 2>&1 | \
+	  grep -v 'warnings generated' | tee $(BUILD)/tidy.log; ! grep -qE '(warning|error):' $(BUILD)/tidy.log
+gates: ## style, direction of includes, configuration keys, man pages
+	$(Q)scripts/gate-style
+	$(Q)scripts/gate-rooms
+	$(Q)scripts/gate-config-keys
+	$(Q)scripts/gate-man
+
+MAN := $(sort $(wildcard man/*.[135]))
+docs man: $(patsubst man/%,$(BUILD)/man/%.txt,$(MAN)) ## the man pages as text, in build/man
+$(BUILD)/man/%.txt: man/%
+	@mkdir -p $(@D)
+	$(Q)mandoc -T utf8 $< | col -b > $@
+
+install: all ## below PREFIX (/usr/local), DESTDIR respected
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig \
+	  $(DESTDIR)$(PREFIX)/include/rpcfan $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+	  $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/rpcfan
+	install -m 755 $(BUILD)/rpcfan $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 $(BUILD)/librpcfan.a $(DESTDIR)$(PREFIX)/lib/
+	install -m 755 $(BUILD)/librpcfan.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/
+	ln -sf librpcfan.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/librpcfan.so.$(SOMAJOR)
+	ln -sf librpcfan.so.$(SOMAJOR) $(DESTDIR)$(PREFIX)/lib/librpcfan.so
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' scripts/rpcfan.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/rpcfan.pc
+	install -m 644 include/rpcfan/*.h $(DESTDIR)$(PREFIX)/include/rpcfan/
+	for m in $(MAN); do install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; done
+	install -m 644 scripts/completions/rpcfan.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/rpcfan
+	install -m 644 scripts/completions/_rpcfan $(DESTDIR)$(PREFIX)/share/zsh/site-functions/
+	install -m 644 configs/*.yaml $(DESTDIR)$(PREFIX)/share/rpcfan/
+	-[ -n "$(DESTDIR)" ] || ldconfig
+
+uninstall: ## what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/rpcfan $(DESTDIR)$(PREFIX)/lib/librpcfan.* \
+	  $(DESTDIR)$(PREFIX)/lib/pkgconfig/rpcfan.pc \
+	  $(DESTDIR)$(PREFIX)/share/bash-completion/completions/rpcfan \
+	  $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_rpcfan
+	for m in $(MAN); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; done
+	rm -rf $(DESTDIR)$(PREFIX)/include/rpcfan $(DESTDIR)$(PREFIX)/share/rpcfan
+
+dist: ## build/rpcfan-VERSION.tar.gz of what is committed
+	@mkdir -p $(BUILD)
+	git archive --prefix=rpcfan-$(VERSION)/ -o $(BUILD)/rpcfan-$(VERSION).tar.gz HEAD
+
+clean: ## remove build/
+	rm -rf $(BUILD)
+
+.PHONY: all help install-deps tests-build demo unit scenario integration check real bench asan tsan \
+        ubsan sanitized valgrind coverage fuzz fuzz-smoke format format-check tidy gates docs man \
+        install uninstall dist clean

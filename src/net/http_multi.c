@@ -136,8 +136,8 @@ static void poll_sock(uv_poll_t *poll, int status, int events)
     if (events & UV_WRITABLE)
         flags |= CURL_CSELECT_OUT;
     curl_multi_socket_action(h->multi, fd, flags, &running);
-    /* libcurl asks again only when its wish changes: go on where libuv stopped and the wish
-     * stands. */
+    /* libcurl asks again only when its wish changes. 7.88 reads on until it meets the error; should
+     * another stop before, polling has to go on. */
     if (find_sock(h, fd) == s && !s->idle)
         watch(s);
     rf_http_collect(h, true);

@@ -77,6 +77,11 @@ static void close_listener(struct rf_node *node)
     uv_close(&node->listener.handle, on_listener_closed);
 }
 
+void rf_node_relisten(struct rf_node *node)
+{
+    close_listener(node); /* its close callback looks at what the script wants, and opens it */
+}
+
 static void close_connections(struct rf_node *node, bool reset)
 {
     while (!rf_list_empty(&node->conns))

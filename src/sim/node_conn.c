@@ -373,15 +373,16 @@ void rf_node_on_connection(uv_stream_t *server, int status)
     if (node->listen_state != RF_LISTEN_OPEN)
         return;
     struct rf_node_conn *c = take_conn(node);
-    if (c == NULL)
-        return;
-    int rc = node->unix_socket ? uv_pipe_init(node->loop, &c->h.pipe, 0)
-                               : uv_tcp_init(node->loop, &c->h.tcp);
-    if (rc != 0) {
-        rf_list_push(&node->spare_conns, &c->link);
-        node->n_spare++;
+    if (c == NULL) {
+        /* What is not accepted stops a libuv listener for good: begin a new one. */
+        rf_node_relisten(node);
         return;
     }
+    /* These two cannot fail: they make no socket and allocate nothing. */
+    if (node->unix_socket)
+        uv_pipe_init(node->loop, &c->h.pipe, 0);
+    else
+        uv_tcp_init(node->loop, &c->h.tcp);
     c->node = node;
     c->h.handle.data = c;
     node->n_conns++;

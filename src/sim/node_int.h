@@ -215,6 +215,8 @@ bool rf_node_matches(const char *pattern, struct rpcfan_slice method);
 void rf_node_take_script(struct rf_node *node);
 /** Set or move a timer (node.c); room for one a connection is reserved at accept. */
 void rf_node_timer_set(struct rf_node *node, struct rf_heap_node *t, uint64_t at_ns);
+/** Close the listener and open it again; what waits in its backlog is reset (node.c). */
+void rf_node_relisten(struct rf_node *node);
 /** Accept what the listener has (node_conn.c). */
 void rf_node_on_connection(uv_stream_t *server, int status);
 /** A connection's timer is due (node_conn.c). */

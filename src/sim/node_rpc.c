@@ -81,8 +81,10 @@ static bool parse(struct rf_node *node, struct rpcfan_slice body)
     struct rpcfan_slice item;
     if (first_byte(body) != '[') {
         rf_node_bump(&node->stats.singles, 1);
-        if (!add_member(node, body))
+        if (!add_member(node, body)) {
+            error_body(node, -32603, "out of memory");
             return false;
+        }
         if (w->member[0].valid ||
             rf_json_check(body.data, body.len, RF_SCAN_DEPTH, NULL) == RPCFAN_OK)
             return true;

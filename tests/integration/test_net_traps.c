@@ -149,12 +149,15 @@ static void test_answer_before_reset(void **state)
 static void serve_part_then_reset(struct raw_conn *c, void *arg)
 {
     (void)arg;
-    if (raw_read(c) && raw_text(c, "HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n{"))
-        raw_reset(c);
+    char part[20000];
+    memset(part, ' ', sizeof part);
+    if (raw_read(c) && raw_text(c, "HTTP/1.1 200 OK\r\nContent-Length: 40000\r\n\r\n"))
+        raw_write(c, part, sizeof part);
+    raw_reset(c);
 }
 
-/* Fails where poll_sock() does not poll on after a POLLERR: libcurl has read the part, its wish is
- * unchanged, so it does not ask again, and libuv has stopped: the transfer ends by its timeout. */
+/* As above, with a rest that takes libcurl many reads: it must find the error behind it, and no
+ * answer may be made of the part. */
 static void test_part_before_reset(void **state)
 {
     (void)state;
@@ -162,6 +165,10 @@ static void test_part_before_reset(void **state)
     struct raw_server *s = serve(&n, serve_part_then_reset, NULL);
     for (int i = 0; i < 20; i++) {
         struct rf_exchange *ex = net_exchange(&n, CALL);
+        struct rf_link *pool = &n.http->ep[0].pool;
+        struct rf_xfer *xf = RF_CONTAINER(pool->next, struct rf_xfer, link);
+        if (!rf_list_empty(pool)) /* the answer is many buffers long */
+            curl_easy_setopt(xf->easy, CURLOPT_BUFFERSIZE, 1024L);
         net_send(&n, ex);
         while (raw_requests(s) <= (unsigned)i)
             uv_run(&n.loop, UV_RUN_NOWAIT);
