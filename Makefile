@@ -54,7 +54,8 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 bin = $(patsubst %.c,$(BUILD)/%,$(1))
 LIB_OBJ := $(call obj,$(LIB_SRC))
 CMD_OBJ := $(call obj,$(CMD_SRC))
-SIM_OBJ := $(call obj,$(wildcard src/sim/*.c))
+# all of the command but its main: what tests link
+PART_OBJ := $(filter-out %/main.o,$(CMD_OBJ))
 TESTLIB_OBJ := $(call obj,$(TESTLIB_SRC))
 
 .DEFAULT_GOAL := all
@@ -87,7 +88,7 @@ $(BUILD)/rpcfan.pc: scripts/rpcfan.pc.in Makefile
 	@mkdir -p $(@D)
 	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
-$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TESTLIB_OBJ) $(SIM_OBJ) $(BUILD)/librpcfan.a
+$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TESTLIB_OBJ) $(PART_OBJ) $(BUILD)/librpcfan.a
 	@mkdir -p $(@D)
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CMD_LIBS) -lcmocka -ldl

@@ -3,8 +3,8 @@
  *
  *   async URL [CALLS]
  *
- * One thread runs everything: the client adds its handles to the loop, and each callback runs on it.
- * Ctrl-C closes early: what is on the wire is still answered, the rest is canceled.
+ * One thread runs everything: the client adds its handles to the loop, and each callback runs on
+ * it. Ctrl-C closes early: what is on the wire is still answered, the rest is canceled.
  *
  *   cc examples/async.c $(pkg-config --cflags --libs rpcfan libuv)
  */
@@ -82,11 +82,16 @@ static void on_block(const rpcfan_result_t *res, void *arg)
 
 static void start_others(struct app *app)
 {
-    struct rpcfan_request gas = {.size = sizeof gas, .method = "eth_gasPrice",
+    struct rpcfan_request gas = {.size = sizeof gas,
+                                 .method = "eth_gasPrice",
                                  .timeout_ms = 500, /* its deadline, tries and waits included */
-                                 .cb = on_gas, .arg = app};
-    struct rpcfan_request block = {.size = sizeof block, .method = "eth_getBlockByNumber",
-                                   .params = "[\"latest\",true]", .cb = on_block, .arg = app};
+                                 .cb = on_gas,
+                                 .arg = app};
+    struct rpcfan_request block = {.size = sizeof block,
+                                   .method = "eth_getBlockByNumber",
+                                   .params = "[\"latest\",true]",
+                                   .cb = on_block,
+                                   .arg = app};
     app->others = 2;
     call(app, &block, &app->block);
     call(app, &gas, NULL);
@@ -96,8 +101,8 @@ static void on_balance(const rpcfan_result_t *res, void *arg);
 
 static void start_balances(struct app *app)
 {
-    struct rpcfan_request req = {.size = sizeof req, .method = "eth_getBalance",
-                                 .cb = on_balance, .arg = app};
+    struct rpcfan_request req = {
+        .size = sizeof req, .method = "eth_getBalance", .cb = on_balance, .arg = app};
     char params[80];
     while (!app->closing && app->started < app->total && app->started - app->answered < WINDOW) {
         snprintf(params, sizeof params, "[\"0x%040x\",\"latest\"]", ++app->started);

@@ -2,8 +2,8 @@
  *
  *   sync URL [ADDRESS...]
  *
- * rpcfan_call_wait() may be called by any number of threads; calls that wait together leave as one
- * batch. Exit status: 0 everything was answered, 1 a call failed, 2 usage.
+ * rpcfan_call_wait() may be called by any number of threads at once, and calls of several threads
+ * may share a batch. Exit status: 0 everything was answered, 1 a call failed, 2 usage.
  *
  *   cc examples/sync.c $(pkg-config --cflags --libs rpcfan)
  */
@@ -23,8 +23,11 @@ static int ask(rpcfan_client_t *client, const char *label, const char *method, c
     }
     enum rpcfan_err code = rpcfan_result_err(res);
     struct rpcfan_slice json = rpcfan_result_json(res); /* borrowed from res, not terminated */
+    struct rpcfan_slice error = rpcfan_result_error_json(res);
     if (code == RPCFAN_OK)
         printf("%s %.*s\n", label, (int)json.len, json.data);
+    else if (code == RPCFAN_ERPC)
+        fprintf(stderr, "sync: %s: %.*s\n", method, (int)error.len, error.data);
     else
         fprintf(stderr, "sync: %s: %s: %s\n", method, rpcfan_err_name(code),
                 rpcfan_result_detail(res));

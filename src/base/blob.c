@@ -49,10 +49,10 @@ void rf_blob_trim(struct rf_blob *b)
     b->cap = b->len;
 }
 
-struct rf_blob *rf_blob_ref(struct rf_blob *b)
+void rf_blob_ref(struct rf_blob *b, unsigned n)
 {
-    atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
-    return b;
+    if (b != NULL && n > 0)
+        atomic_fetch_add_explicit(&b->refs, n, memory_order_relaxed);
 }
 
 void rf_blob_unref(struct rf_blob *b)

@@ -18,8 +18,8 @@ struct rf_blob *rf_blob_new(size_t cap);
 bool rf_blob_add(struct rf_blob *b, const void *data, size_t n);
 /** Give memory back that a doubling left unused (over a quarter). Only while there is one owner. */
 void rf_blob_trim(struct rf_blob *b);
-/** One more owner. Thread: any. @return `b`. */
-struct rf_blob *rf_blob_ref(struct rf_blob *b);
+/** `n` more owners; NULL is ignored. Thread: any that owns it. */
+void rf_blob_ref(struct rf_blob *b, unsigned n);
 /** One owner less; the last frees it. NULL is ignored. Thread: any. */
 void rf_blob_unref(struct rf_blob *b);
 

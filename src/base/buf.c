@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 
-bool rf_buf_reserve(struct rf_buf *b, size_t n)
+bool rf_buf_grow(struct rf_buf *b, size_t n)
 {
     if (b->failed)
         return false;
@@ -31,36 +31,21 @@ bool rf_buf_reserve(struct rf_buf *b, size_t n)
     return true;
 }
 
-void rf_buf_add(struct rf_buf *b, const void *data, size_t n)
-{
-    if (n == 0 || !rf_buf_reserve(b, n))
-        return;
-    memcpy(b->data + b->len, data, n);
-    b->len += n;
-}
-
-void rf_buf_str(struct rf_buf *b, const char *s)
-{
-    rf_buf_add(b, s, strlen(s));
-}
-
-void rf_buf_char(struct rf_buf *b, char c)
-{
-    if (rf_buf_reserve(b, 1))
-        b->data[b->len++] = c;
-}
-
 size_t rf_u64_text(uint64_t v, char *out)
 {
+    static const char pair[] = "00010203040506070809101112131415161718192021222324252627282930313233"
+                               "34353637383940414243444546474849505152535455565758596061626364656667"
+                               "6869707172737475767778798081828384858687888990919293949596979899";
     char tmp[20];
-    size_t n = 0;
-    do {
-        tmp[n++] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v > 0);
-    for (size_t i = 0; i < n; i++)
-        out[i] = tmp[n - 1 - i];
-    return n;
+    size_t at = sizeof tmp;
+    for (; v >= 100; v /= 100)
+        memcpy(tmp + (at -= 2), pair + v % 100 * 2, 2);
+    if (v >= 10)
+        memcpy(tmp + (at -= 2), pair + v * 2, 2);
+    else
+        tmp[--at] = (char)('0' + v);
+    memcpy(out, tmp + at, sizeof tmp - at);
+    return sizeof tmp - at;
 }
 
 void rf_buf_u64(struct rf_buf *b, uint64_t v)

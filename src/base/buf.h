@@ -2,6 +2,8 @@
 #ifndef RF_BASE_BUF_H
 #define RF_BASE_BUF_H
 
+#include <string.h>
+
 #include "base/base.h"
 
 /** Zero-initialised is empty and valid. */
@@ -11,14 +13,37 @@ struct rf_buf {
     bool failed; /* an append ran out of memory; everything after it was dropped */
 };
 
+/** Grow so that `n` more bytes fit; what rf_buf_reserve() does when they do not. */
+bool rf_buf_grow(struct rf_buf *b, size_t n);
+
 /** Make room for `n` more bytes. @return false (and `failed` set) when out of memory. */
-bool rf_buf_reserve(struct rf_buf *b, size_t n);
+static inline bool rf_buf_reserve(struct rf_buf *b, size_t n)
+{
+    return (!b->failed && b->cap - b->len >= n) || rf_buf_grow(b, n);
+}
+
 /** Append bytes. */
-void rf_buf_add(struct rf_buf *b, const void *data, size_t n);
+static inline void rf_buf_add(struct rf_buf *b, const void *data, size_t n)
+{
+    if (n == 0 || !rf_buf_reserve(b, n))
+        return;
+    memcpy(b->data + b->len, data, n);
+    b->len += n;
+}
+
 /** Append a NUL-terminated string without its NUL. */
-void rf_buf_str(struct rf_buf *b, const char *s);
+static inline void rf_buf_str(struct rf_buf *b, const char *s)
+{
+    rf_buf_add(b, s, strlen(s));
+}
+
 /** Append one byte. */
-void rf_buf_char(struct rf_buf *b, char c);
+static inline void rf_buf_char(struct rf_buf *b, char c)
+{
+    if (rf_buf_reserve(b, 1))
+        b->data[b->len++] = c;
+}
+
 /** Append a decimal number. */
 void rf_buf_u64(struct rf_buf *b, uint64_t v);
 /** Append printf output. */

@@ -42,6 +42,11 @@ char *rf_memdup(const char *s, size_t n)
     return copy;
 }
 
+void rf_zero(void *p, size_t n)
+{
+    memset(p, 0, n);
+}
+
 void rf_alloc_fail_at(uint64_t n)
 {
     uint64_t now = atomic_load_explicit(&counted, memory_order_relaxed);

@@ -1,9 +1,9 @@
 /* cmd_sim.c - `rpcfan sim`: the fake node as a command. Called by main.c; runs a loop of its own.
  *
- * Each behaviour option is a line of script text under the same name: `--rate '100/10s kind=sliding'`
- * is the line `rate 100/10s kind=sliding`. Options come behind the script file and so override it.
- * Happy path: read options, start the node, say the address, run until a signal or --for.
- * Failure modes: a bad option or script (exit 2, named), a port that is taken (exit 3). */
+ * Each behaviour option is a line of script text under the same name: `--rate '100/10s
+ * kind=sliding'` is the line `rate 100/10s kind=sliding`. Options come behind the script file and
+ * so override it. Happy path: read options, start the node, say the address, run until a signal or
+ * --for. Failure modes: a bad option or script (exit 2, named), a port that is taken (exit 3). */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -87,10 +87,10 @@ static int usage(const char *fmt, const char *option, const char *detail)
 
 static bool is_behaviour(const char *name)
 {
-    static const char *const names[] = {"family",    "chain-id",    "head",      "block-time",
-                                        "churn",     "seed",        "latency",   "rate",
-                                        "concurrency", "batch-max", "body-max",  "response-max",
-                                        "keepalive", "answer",      "track",     "fault"};
+    static const char *const names[] = {"family",      "chain-id",  "head",     "block-time",
+                                        "churn",       "seed",      "latency",  "rate",
+                                        "concurrency", "batch-max", "body-max", "response-max",
+                                        "keepalive",   "answer",    "track",    "fault"};
     for (size_t i = 0; i < RF_COUNT(names); i++)
         if (strcmp(names[i], name) == 0)
             return true;
@@ -278,14 +278,15 @@ static void summarise(const struct rf_node *node)
 {
     struct rf_node_counters n;
     rf_node_counters(node, &n);
-    fprintf(stderr,
-            "sim: %llu connections, %llu requests (%llu single, %llu batches of up to %llu), "
-            "%llu calls, %llu answered, %llu requests and %llu calls refused, at most %llu at once\n",
-            (unsigned long long)n.connections, (unsigned long long)n.requests,
-            (unsigned long long)n.singles, (unsigned long long)n.batches,
-            (unsigned long long)n.batch_max, (unsigned long long)n.members,
-            (unsigned long long)n.answered, (unsigned long long)n.refused_requests,
-            (unsigned long long)n.refused_members, (unsigned long long)n.active_max);
+    fprintf(
+        stderr,
+        "sim: %llu connections, %llu requests (%llu single, %llu batches of up to %llu), "
+        "%llu calls, %llu answered, %llu requests and %llu calls refused, at most %llu at once\n",
+        (unsigned long long)n.connections, (unsigned long long)n.requests,
+        (unsigned long long)n.singles, (unsigned long long)n.batches,
+        (unsigned long long)n.batch_max, (unsigned long long)n.members,
+        (unsigned long long)n.answered, (unsigned long long)n.refused_requests,
+        (unsigned long long)n.refused_members, (unsigned long long)n.active_max);
     for (unsigned i = 0; rf_node_fault_name(i) != NULL; i++)
         if (n.fault[i] > 0)
             fprintf(stderr, "sim: fault %s struck %llu times\n", rf_node_fault_name(i),

@@ -12,6 +12,9 @@
 
 /* Request ids are unique in the process: each client counts within a span of its own. */
 #define ID_SPAN (UINT64_C(1) << 40)
+#define ID_SPANS 8192 /* below 2^53, where some nodes' numbers end; then they come round again */
+#define PENDING_MAX (1u << 24)
+#define IN_FLIGHT_MAX (1u << 16)
 static atomic_uint clients_made;
 
 static void init_inbox(struct rf_inbox *in, const struct rpcfan_options *o)
@@ -21,6 +24,7 @@ static void init_inbox(struct rf_inbox *in, const struct rpcfan_options *o)
     pthread_cond_init(&in->status, NULL);
     rf_list_init(&in->submitted);
     rf_list_init(&in->unused);
+    rf_list_init(&in->cancels);
     in->pending_max = o->pending_calls;
     in->bytes_max = o->pending_bytes;
     in->close_mode = -1;
@@ -35,6 +39,9 @@ static enum rpcfan_err check_options(const struct rpcfan_options *o, struct rpcf
     if (o->pending_calls == 0 || o->pending_bytes == 0 || o->in_flight == 0)
         return rf_fail(err, RPCFAN_ECONFIG,
                        "options: pending_calls, pending_bytes and in_flight must be at least 1");
+    if (o->pending_calls > PENDING_MAX || o->in_flight > IN_FLIGHT_MAX)
+        return rf_fail(err, RPCFAN_ECONFIG, "options: pending_calls is at most %u, in_flight %u",
+                       PENDING_MAX, IN_FLIGHT_MAX);
     for (size_t i = 0; i < o->n_networks; i++) {
         const struct rpcfan_network_options *net = &o->networks[i];
         if (net->size != sizeof *net)
@@ -76,15 +83,14 @@ static enum rpcfan_err build(rpcfan_client_t *c, const struct rpcfan_options *o,
     struct rpcfan_options seeded = *o;
     if (seeded.seed == 0)
         uv_random(NULL, NULL, &seeded.seed, sizeof seeded.seed, 0, NULL);
-    uint64_t id_first = 1 + ID_SPAN * atomic_fetch_add(&clients_made, 1);
+    uint64_t id_first = 1 + ID_SPAN * (atomic_fetch_add(&clients_made, 1) % ID_SPANS);
     enum rpcfan_err e = rf_core_new(&seeded, id_first, uv_hrtime(), &c->log, &c->core, err);
     if (e != RPCFAN_OK)
         return e;
     /* A turn holds at most every pending call twice (submitted, canceled) and every exchange. */
     c->event_cap = 2 * o->pending_calls + o->in_flight + 1;
     c->event = rf_alloc(c->event_cap * sizeof c->event[0]);
-    c->in.cancel = rf_alloc(o->pending_calls * sizeof c->in.cancel[0]);
-    if (c->event == NULL || c->in.cancel == NULL || copy_endpoints(c, o) != RPCFAN_OK)
+    if (c->event == NULL || copy_endpoints(c, o) != RPCFAN_OK)
         return rf_fail(err, RPCFAN_ENOMEM, "out of memory");
     return rf_turn_http(c, o->in_flight, err);
 }
@@ -98,7 +104,6 @@ static void release(rpcfan_client_t *c)
         rf_endpoint_options_free(c->endpoint[i]);
     rf_free(c->endpoint);
     rf_free(c->event);
-    rf_free(c->in.cancel);
     pthread_mutex_destroy(&c->in.lock);
     pthread_cond_destroy(&c->in.room);
     pthread_cond_destroy(&c->in.status);
@@ -155,6 +160,7 @@ enum rpcfan_err rpcfan_client_new(const struct rpcfan_options *opts, rpcfan_clie
     c->log = (struct rf_log){.cb = opts->log, .arg = opts->log_arg, .level = opts->log_level};
     c->own_thread = opts->loop == NULL;
     c->loop = c->own_thread ? &c->own_loop : opts->loop;
+    c->loop_thread = pthread_self();
     if (c->own_thread && uv_loop_init(&c->own_loop) != 0) {
         release(c);
         return rf_fail(err, RPCFAN_EIO, "no event loop could be made: too many open files?");
@@ -231,9 +237,7 @@ void rf_client_release(rpcfan_client_t *c, uint32_t calls, uint64_t bytes)
 
 bool rf_client_on_loop(const rpcfan_client_t *c)
 {
-    if (c->own_thread)
-        return pthread_equal(c->thread, pthread_self()) != 0;
-    return atomic_load(&c->loop_thread_known) && pthread_equal(c->loop_thread, pthread_self()) != 0;
+    return pthread_equal(c->own_thread ? c->thread : c->loop_thread, pthread_self()) != 0;
 }
 
 enum rpcfan_err rpcfan_status(rpcfan_client_t *client, char **out)

@@ -23,7 +23,7 @@ struct rpcfan_result {
     void *arg;
     atomic_uint refs;
     uint32_t slot, generation; /* name it for rpcfan_cancel(); under the client's lock */
-    bool cancel_asked;         /* under the client's lock */
+    struct rf_link cancel;     /* in rf_inbox.cancels; under the client's lock */
     char *big_tail;            /* owned; NULL where the tail is inline */
     char tail[RF_TAIL_INLINE];
 };
@@ -42,8 +42,7 @@ struct rf_inbox {
     pthread_cond_t status;    /* a status text is ready */
     struct rf_link submitted; /* rf_call.link */
     struct rf_link unused;    /* free results */
-    rpcfan_call_id *cancel;   /* owned; n_cancel ids, at most one a pending call */
-    uint32_t n_cancel;
+    struct rf_link cancels;   /* rpcfan_result.cancel: to be canceled where not answered by then */
     struct rf_status_wait *status_waits;
     uint32_t pending, pending_max;
     uint64_t bytes, bytes_max;
@@ -70,8 +69,7 @@ struct rpcfan_client {
     pthread_t thread;
 
     /* the loop thread's */
-    pthread_t loop_thread; /* whoever ran the last turn; atomic flag says whether it is set */
-    atomic_bool loop_thread_known;
+    pthread_t loop_thread; /* with the user's loop: whoever made the client */
     struct rf_core *core;
     struct rf_http *http;
     struct rf_event *event; /* owned; room for a whole turn */
@@ -81,6 +79,7 @@ struct rpcfan_client {
     uv_prepare_t prepare;
     uv_check_t check;
     uv_timer_t timer;
+    uint64_t turn_ns; /* the time of the turn that runs; 0 between turns */
     bool dirty;      /* a turn is due */
     bool stopping;   /* http is being closed */
     int open_handles;
@@ -98,7 +97,10 @@ void rf_endpoint_options_free(struct rpcfan_endpoint_options *o);
 
 /** A fresh result from the slab. Call with the lock held. @return NULL when out of memory. */
 struct rpcfan_result *rf_result_take(rpcfan_client_t *c);
-/** Put a result back that was never submitted or has no owner left. Takes the lock. */
+/** One owner less. @return whether it was the last: what the result held is freed then, and it must
+ * be put back. Thread: any. */
+bool rf_result_drop(struct rpcfan_result *r);
+/** Put a result back that has no owner left. Call with the lock held. */
 void rf_result_put(struct rpcfan_result *r);
 /** The live result that an id names, or NULL. Call with the lock held. */
 struct rpcfan_result *rf_result_find(rpcfan_client_t *c, rpcfan_call_id id);

@@ -22,6 +22,7 @@ static bool grow(rpcfan_client_t *c)
         r[i].client = c;
         r[i].slot = in->n_chunks * RF_SLAB_CHUNK + i;
         r[i].generation = 1;
+        r[i].call.state = RF_CALL_DONE; /* an id that was made up cancels nothing */
         rf_list_push(&in->unused, &r[i].call.link);
     }
     in->n_chunks++;
@@ -34,26 +35,33 @@ struct rpcfan_result *rf_result_take(rpcfan_client_t *c)
         return NULL;
     struct rf_link *l = rf_list_shift(&c->in.unused);
     struct rpcfan_result *r = RF_CONTAINER(l, struct rpcfan_result, call.link);
-    r->call = (struct rf_call){.state = RF_CALL_NEW};
-    r->cancel_asked = false;
+    rf_zero(&r->call, sizeof r->call); /* RF_CALL_NEW */
     r->big_tail = NULL;
     atomic_store_explicit(&r->refs, 1, memory_order_relaxed);
     return r;
 }
 
-void rf_result_put(struct rpcfan_result *r)
+bool rf_result_drop(struct rpcfan_result *r)
 {
-    struct rf_inbox *in = &r->client->in;
+    /* The only owner cannot be joined by another: no need to write then. */
+    if (atomic_load_explicit(&r->refs, memory_order_acquire) != 1 &&
+        atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) != 1)
+        return false;
     rf_blob_unref(r->call.blob);
     rf_free(r->call.detail);
     rf_free(r->big_tail);
     r->call.blob = NULL;
     r->call.detail = NULL;
     r->big_tail = NULL;
-    pthread_mutex_lock(&in->lock);
-    r->generation++;
-    rf_list_unshift(&in->unused, &r->call.link);
-    pthread_mutex_unlock(&in->lock);
+    return true;
+}
+
+void rf_result_put(struct rpcfan_result *r)
+{
+    rf_list_remove(&r->cancel);
+    if (++r->generation == 0)
+        r->generation = 1; /* 0 is never a call's id */
+    rf_list_unshift(&r->client->in.unused, &r->call.link);
 }
 
 struct rpcfan_result *rf_result_find(rpcfan_client_t *c, rpcfan_call_id id)
@@ -81,8 +89,12 @@ rpcfan_result_t *rpcfan_result_ref(const rpcfan_result_t *res)
 
 void rpcfan_result_unref(rpcfan_result_t *res)
 {
-    if (res != NULL && atomic_fetch_sub_explicit(&res->refs, 1, memory_order_acq_rel) == 1)
-        rf_result_put(res);
+    if (res == NULL || !rf_result_drop(res))
+        return;
+    struct rf_inbox *in = &res->client->in;
+    pthread_mutex_lock(&in->lock);
+    rf_result_put(res);
+    pthread_mutex_unlock(&in->lock);
 }
 
 enum rpcfan_err rpcfan_result_err(const rpcfan_result_t *res)

@@ -95,26 +95,24 @@ static bool has_room(const struct rf_inbox *in, size_t bytes)
 
 static uint64_t deadline_of(const rpcfan_client_t *c, const struct draft *d, uint64_t now_ns)
 {
-    uint64_t relative = d->req.timeout_ms > 0 ? d->req.timeout_ms * RF_MS
+    uint64_t relative = d->req.timeout_ms > 0 ? rf_ms_ns(d->req.timeout_ms)
                                               : rf_core_network_deadline(c->core, d->network);
     uint64_t at = rf_time_add(now_ns, relative);
     return d->req.deadline_ns > 0 ? rf_min_u64(at, d->req.deadline_ns) : at;
 }
 
-/* The method's length as it stands in the tail, quoted: up to the closing quote. */
-static uint32_t quoted_len(const struct rf_buf *tail)
+/* The method's length as it stands in the tail, escapes and all: what the rest leaves of it. */
+static uint32_t quoted_len(const struct draft *d)
 {
-    const char *p = tail->data + RF_CALL_METHOD_AT;
-    const char *q = p;
-    while (*q != '"')
-        q += *q == '\\' ? 2 : 1;
-    return (uint32_t)(q - p);
+    static const char around[] = "\"method\":\"\",\"params\":}";
+    size_t params = d->req.params_len > 0 ? d->req.params_len : 2; /* [] */
+    return (uint32_t)(d->tail.len - params - (sizeof around - 1));
 }
 
 static void fill(struct rpcfan_result *r, struct draft *d, uint64_t now_ns)
 {
     r->call.tail_len = d->tail.len;
-    r->call.method_len = quoted_len(&d->tail);
+    r->call.method_len = quoted_len(d);
     if (d->tail.len <= sizeof r->tail) {
         memcpy(r->tail, d->tail.data, d->tail.len);
         r->call.tail = r->tail;
@@ -129,6 +127,13 @@ static void fill(struct rpcfan_result *r, struct draft *d, uint64_t now_ns)
     r->cb = d->req.cb;
     r->cq = d->req.cq;
     r->arg = d->req.arg;
+}
+
+/* A call made in a callback happens at the time of its turn: one clock reading serves them all. */
+static uint64_t time_now(const rpcfan_client_t *c)
+{
+    bool in_turn = rf_client_on_loop(c) && c->turn_ns != 0;
+    return in_turn ? c->turn_ns : uv_hrtime();
 }
 
 /* With the lock held. */
@@ -148,7 +153,7 @@ static enum rpcfan_err admit(rpcfan_client_t *c, struct draft *d, rpcfan_call_id
     struct rpcfan_result *r = rf_result_take(c);
     if (r == NULL)
         return rf_fail(err, RPCFAN_ENOMEM, "out of memory");
-    fill(r, d, uv_hrtime());
+    fill(r, d, time_now(c));
     in->pending++;
     in->bytes += r->call.tail_len;
     rf_list_push(&in->submitted, &r->call.link);
@@ -179,9 +184,8 @@ void rpcfan_cancel(rpcfan_client_t *client, rpcfan_call_id id)
     struct rf_inbox *in = &client->in;
     pthread_mutex_lock(&in->lock);
     struct rpcfan_result *r = rf_result_find(client, id);
-    if (r != NULL && !r->cancel_asked && in->n_cancel < in->pending_max) {
-        r->cancel_asked = true;
-        in->cancel[in->n_cancel++] = id;
+    if (r != NULL && r->cancel.next == NULL) {
+        rf_list_push(&in->cancels, &r->cancel);
         rf_client_wake(client);
     }
     pthread_mutex_unlock(&in->lock);

@@ -103,18 +103,22 @@ static uint32_t take_inbox(rpcfan_client_t *c, struct rf_status_wait **waits)
 {
     struct rf_inbox *in = &c->in;
     uint32_t n = 0;
+    struct rf_link *l;
+    /* Replies first: what is answered is not canceled by a close that came in the same turn. */
+    while ((l = rf_list_shift(&c->replies)) != NULL)
+        add_event(c, &n, (struct rf_event){.kind = RF_EV_REPLY,
+                                           .ex = RF_CONTAINER(l, struct rf_exchange, link)});
     pthread_mutex_lock(&in->lock);
     in->woken = false;
-    struct rf_link *l;
     while ((l = rf_list_shift(&in->submitted)) != NULL)
         add_event(c, &n, (struct rf_event){.kind = RF_EV_SUBMIT,
                                            .call = RF_CONTAINER(l, struct rf_call, link)});
-    for (uint32_t i = 0; i < in->n_cancel; i++) {
-        struct rpcfan_result *r = rf_result_find(c, in->cancel[i]);
-        if (r != NULL)
+    while ((l = rf_list_shift(&in->cancels)) != NULL) {
+        struct rpcfan_result *r = RF_CONTAINER(l, struct rpcfan_result, cancel);
+        /* An answered one may be put back and taken for another call before the core steps. */
+        if (r->call.state != RF_CALL_DONE)
             add_event(c, &n, (struct rf_event){.kind = RF_EV_CANCEL, .call = &r->call});
     }
-    in->n_cancel = 0;
     if (in->close_mode >= 0)
         add_event(c, &n, (struct rf_event){.kind = RF_EV_CLOSE,
                                            .mode = (enum rpcfan_close_mode)in->close_mode});
@@ -122,9 +126,6 @@ static uint32_t take_inbox(rpcfan_client_t *c, struct rf_status_wait **waits)
     *waits = in->status_waits;
     in->status_waits = NULL;
     pthread_mutex_unlock(&in->lock);
-    while ((l = rf_list_shift(&c->replies)) != NULL)
-        add_event(c, &n, (struct rf_event){.kind = RF_EV_REPLY,
-                                           .ex = RF_CONTAINER(l, struct rf_exchange, link)});
     return n;
 }
 
@@ -167,43 +168,54 @@ static void count_rate(rpcfan_client_t *c, uint32_t done, uint64_t now_ns)
     c->second_done += done;
 }
 
-/* Hand answers over. Runs of answers for one queue go in one push; the pending cap is released for
- * callbacks before they run, so that they can submit. */
+#define RUN 64
+
+/* Callbacks for a run of answers. Their share of the pending cap is released before they run, so that
+ * they can submit, and all that nobody kept is put back at once. */
+static void call_back(rpcfan_client_t *c, struct rpcfan_result **run, uint32_t n)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < n; i++)
+        bytes += run[i]->call.tail_len;
+    rf_client_release(c, n, bytes);
+    uint32_t dropped = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        run[i]->cb(run[i], run[i]->arg);
+        if (rf_result_drop(run[i]))
+            run[dropped++] = run[i];
+    }
+    pthread_mutex_lock(&c->in.lock);
+    for (uint32_t i = 0; i < dropped; i++)
+        rf_result_put(run[i]);
+    pthread_mutex_unlock(&c->in.lock);
+}
+
+/* Hand answers over, in order: runs of them for one queue, or for callbacks. */
 static void deliver(rpcfan_client_t *c, struct rf_link *done, uint64_t now_ns)
 {
-    uint32_t n = 0, released = 0;
-    uint64_t bytes = 0;
-    for (struct rf_link *l = done->next; l != done; l = l->next) {
-        struct rpcfan_result *r = RF_CONTAINER(l, struct rpcfan_result, call.link);
-        n++;
-        if (r->cq == NULL) {
-            released++;
-            bytes += r->call.tail_len;
-        }
-    }
-    count_rate(c, n, now_ns);
-    if (released > 0)
-        rf_client_release(c, released, bytes);
+    struct rpcfan_result *run[RUN];
+    uint32_t all = 0;
     while (!rf_list_empty(done)) {
-        struct rpcfan_result *r = RF_CONTAINER(done->next, struct rpcfan_result, call.link);
-        if (r->cq == NULL) {
-            rf_list_remove(&r->call.link);
-            r->cb(r, r->arg);
-            rpcfan_result_unref(r);
-            continue;
-        }
-        rpcfan_cq_t *cq = r->cq;
-        struct rf_link run;
-        rf_list_init(&run);
-        while (!rf_list_empty(done)) {
-            r = RF_CONTAINER(done->next, struct rpcfan_result, call.link);
+        rpcfan_cq_t *cq = RF_CONTAINER(done->next, struct rpcfan_result, call.link)->cq;
+        struct rf_link queued;
+        uint32_t n = 0;
+        rf_list_init(&queued);
+        while (n < RUN && !rf_list_empty(done)) {
+            struct rpcfan_result *r = RF_CONTAINER(done->next, struct rpcfan_result, call.link);
             if (r->cq != cq)
                 break;
             rf_list_remove(&r->call.link);
-            rf_list_push(&run, &r->call.link);
+            if (cq != NULL)
+                rf_list_push(&queued, &r->call.link);
+            run[n++] = r;
         }
-        rf_cq_push(cq, &run);
+        all += n;
+        if (cq != NULL)
+            rf_cq_push(cq, &queued);
+        else
+            call_back(c, run, n);
     }
+    count_rate(c, all, now_ns);
 }
 
 static void arm(rpcfan_client_t *c, uint64_t now_ns)
@@ -227,19 +239,17 @@ static void turn(rpcfan_client_t *c)
     if (!c->dirty || c->stopping)
         return;
     c->dirty = false;
-    if (!atomic_load_explicit(&c->loop_thread_known, memory_order_relaxed)) {
-        c->loop_thread = pthread_self();
-        atomic_store(&c->loop_thread_known, true);
-    }
     struct rf_status_wait *waits;
     struct rf_actions actions;
     rf_actions_init(&actions);
     uint32_t n = take_inbox(c, &waits);
     uint64_t now_ns = uv_hrtime();
+    c->turn_ns = now_ns;
     rf_core_step(c->core, c->event, n, now_ns, &actions);
     put_on_wire(c, &actions);
     answer_status(c, waits, now_ns);
     deliver(c, &actions.done, now_ns);
+    c->turn_ns = 0;
     arm(c, now_ns);
     pthread_mutex_lock(&c->in.lock);
     bool over = c->in.closing && rf_list_empty(&c->in.submitted) && rf_core_idle(c->core);

@@ -30,7 +30,8 @@ static void deliver(struct rf_settle *s, struct rf_call *c, const struct rf_verd
                     struct rpcfan_slice error)
 {
     if (error.len > 0) {
-        c->blob = rf_blob_ref(s->ex->reply.blob);
+        c->blob = s->ex->reply.blob;
+        s->shares++;
         c->json = error.data;
         c->json_len = error.len;
     }
@@ -83,7 +84,7 @@ static void retry(struct rf_settle *s, struct rf_call *c, const struct rf_verdic
                   struct rpcfan_slice error)
 {
     struct rf_network *net = s->net;
-    bool other = rf_pump_has_other(net, c, s->now_ns);
+    bool other = rf_pump_has_ready(net, c, s->now_ns);
     if (v->class == RF_CLASS_CONNECT && other && !c->moved_free) {
         c->moved_free = true;
         rf_call_queue(s->core, c, RF_QUEUE_RETRY, s->now_ns);
@@ -101,6 +102,7 @@ static void retry(struct rf_settle *s, struct rf_call *c, const struct rf_verdic
     }
     c->err = rf_class_err(v->class);
     c->needs_token = !have_token(s);
+    c->token_group = s->ex->id_base;
     if (!c->needs_token) {
         net->retried++;
         if (at == s->now_ns)
@@ -153,7 +155,7 @@ void rf_act(struct rf_settle *s, struct rf_call *c, const struct rf_verdict *v,
 {
     c->endpoint = s->ep->name;
     enum rf_action action = rf_class_action(v->class);
-    if (action != RF_ACT_DELIVER)
+    if (action != RF_ACT_DELIVER || error.len == 0)
         explain(s, c, v);
     if (v->class == RF_CLASS_ABORTED) {
         rf_call_finish(s->core, c, RPCFAN_ECANCELED, s->now_ns);
@@ -172,6 +174,7 @@ void rf_act(struct rf_settle *s, struct rf_call *c, const struct rf_verdict *v,
     case RF_ACT_BENCH:
     case RF_ACT_ELSEWHERE:
         mark_tried(s, c);
+        c->away |= UINT64_C(1) << s->ep->index;
         elsewhere(s, c, v, error);
         break;
     case RF_ACT_RETRY:

@@ -7,7 +7,7 @@
 
 #include "base/blob.h"
 #include "base/buf.h"
-#include "base/heap.h"
+#include "base/due.h"
 #include "base/list.h"
 #include "json/split.h"
 #include "policy/limiter.h"
@@ -24,7 +24,7 @@ enum rf_call_state {
 /** One call. The shell allocates it, the core owns it from RF_EV_SUBMIT until it is on `done`. */
 struct rf_call {
     struct rf_link link;          /* class queue, or the actions' done list */
-    struct rf_heap_node deadline; /* in the core's deadline heap from submit to done */
+    struct rf_due_node deadline;  /* in the core's deadlines from submit to done */
     struct rf_heap_node delay;    /* in the core's delay heap while RF_CALL_DELAYED */
 
     /* the question: set by the shell before submit */
@@ -39,13 +39,15 @@ struct rf_call {
     uint8_t state;      /* an rf_call_state */
     bool once;          /* must never be sent twice */
     bool needs_token;   /* DELAYED for want of retry budget */
+    uint64_t token_group; /* id_base of the exchange it failed in: one token for all of those */
     bool moved_free;    /* the one free move after a connect failure is used up */
     uint8_t tries;      /* failed tries that count */
     uint8_t requeues;   /* throttled tries */
     uint16_t sends;     /* times it was put on a wire */
     uint32_t batch_max; /* own limit: halved to isolate a poison call; 0: none */
     uint32_t class_ix;  /* class queue of its network */
-    uint64_t tried;     /* endpoints (bit: index in the network) that failed it */
+    uint64_t tried;     /* endpoints (bit: index in the network) that failed it or sent it away */
+    uint64_t away;      /* of them those that would only send it away again */
     struct rf_exchange *ex; /* while RF_CALL_SENT */
     uint32_t at;            /* its index there */
 
@@ -59,6 +61,12 @@ struct rf_call {
     char *detail;               /* owned (rf_free), or NULL: the text of `err` */
     uint64_t done_ns;
 };
+
+/** Milliseconds of an option in ns; saturates, so that "for ever" does not become an instant. */
+static inline uint64_t rf_ms_ns(uint64_t ms)
+{
+    return ms > RF_NEVER / RF_MS ? RF_NEVER : ms * RF_MS;
+}
 
 #define RF_CALL_METHOD_AT 10 /* behind `"method":"` */
 

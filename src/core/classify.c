@@ -148,7 +148,8 @@ struct rf_verdict rf_classify(const struct rf_answer *a)
         s.text.len = TEXT_MAX;
     rf_lower(s.text.data, s.text.len, s.lower);
     struct rf_error_text e;
-    if (a->error.len > 0 && rf_error_read(a->error.data, a->error.len, &e)) {
+    struct rpcfan_slice object = a->error.len > 0 ? a->error : a->body;
+    if (object.len > 0 && rf_error_read(object.data, object.len, &e)) {
         s.code = e.code;
         s.has_code = e.has_code;
     }

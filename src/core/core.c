@@ -79,8 +79,8 @@ static enum rpcfan_err init_network(struct rf_network *net, const struct rpcfan_
         return e;
     }
     net->family = o->family;
-    net->deadline_ns = o->deadline_ms * RF_MS;
-    net->linger_ns = o->linger_ms * RF_MS;
+    net->deadline_ns = rf_ms_ns(o->deadline_ms);
+    net->linger_ns = rf_ms_ns(o->linger_ms);
     net->attempts = o->attempts;
     net->wake_ns = RF_NEVER;
     rf_budget_init(&net->budget);
@@ -101,10 +101,11 @@ enum rpcfan_err rf_core_new(const struct rpcfan_options *o, uint64_t id_first, u
     rf_rng_init(&core->rng, o->seed);
     core->log = log;
     core->next_id = id_first;
+    core->now_ns = now_ns;
     core->in_flight_max = o->in_flight;
     enum rpcfan_err e = RPCFAN_OK;
     core->net = rf_alloc(o->n_networks * sizeof core->net[0]);
-    if (core->net == NULL || !rf_heap_reserve(&core->deadlines, o->pending_calls) ||
+    if (core->net == NULL || !rf_due_init(&core->deadlines, o->pending_calls) ||
         !rf_heap_reserve(&core->delays, o->pending_calls))
         e = rf_fail(err, RPCFAN_ENOMEM, "out of memory");
     uint32_t next_id = 0;
@@ -134,7 +135,7 @@ void rf_core_free(struct rf_core *core)
         rf_method_fini(net);
     }
     rf_pump_fini(core);
-    rf_heap_fini(&core->deadlines);
+    rf_due_fini(&core->deadlines);
     rf_heap_fini(&core->delays);
     rf_free(core->net);
     rf_free(core);
@@ -152,13 +153,13 @@ static bool fits_anywhere(const struct rf_network *net, const struct rf_class_qu
 static void submit(struct rf_core *core, struct rf_call *c, uint64_t now_ns)
 {
     struct rf_network *net = &core->net[c->network];
-    struct rf_method m;
+    struct rf_method_kind m = {0};
     enum rpcfan_err e = RPCFAN_OK;
     core->live++;
     net->submitted++;
     if (core->phase != RF_CORE_OPEN)
         e = RPCFAN_ECLOSED;
-    else if (!rf_heap_push(&core->deadlines, &c->deadline, c->deadline_ns))
+    else if (!rf_due_add(&core->deadlines, &c->deadline, c->deadline_ns))
         e = RPCFAN_ENOMEM;
     else
         e = rf_method_find(net, (struct rpcfan_slice){c->tail + RF_CALL_METHOD_AT, c->method_len},
@@ -224,6 +225,7 @@ static void take_event(struct rf_core *core, const struct rf_event *ev, uint64_t
 void rf_core_step(struct rf_core *core, const struct rf_event *ev, size_t n, uint64_t now_ns,
                   struct rf_actions *out)
 {
+    core->now_ns = now_ns = rf_max_u64(now_ns, core->now_ns);
     core->out = out;
     for (size_t i = 0; i < n; i++)
         take_event(core, &ev[i], now_ns);
@@ -235,7 +237,7 @@ void rf_core_step(struct rf_core *core, const struct rf_event *ev, size_t n, uin
 
 uint64_t rf_core_deadline(const struct rf_core *core)
 {
-    uint64_t at = rf_min_u64(rf_heap_next(&core->deadlines), rf_heap_next(&core->delays));
+    uint64_t at = rf_min_u64(rf_due_next(&core->deadlines), rf_heap_next(&core->delays));
     for (uint32_t i = 0; i < core->n_net; i++)
         at = rf_min_u64(at, core->net[i].wake_ns);
     return at;

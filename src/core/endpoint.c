@@ -45,7 +45,7 @@ enum rpcfan_err rf_endpoint_init(struct rf_endpoint *ep, const struct rpcfan_end
         return rf_fail(err, RPCFAN_ECONFIG, "batch must be at most %d", UINT16_MAX);
     ep->priority = o->priority;
     ep->in_flight_max = o->in_flight;
-    ep->timeout_ns = o->timeout_ms * RF_MS;
+    ep->timeout_ns = rf_ms_ns(o->timeout_ms);
     rf_breaker_init(&ep->breaker, now_ns);
     rf_batchcap_init(&ep->batch, o->batch, o->batch_bytes);
     e = rf_limiter_init(&ep->limiter, o->limits, (unsigned)o->n_limits);
@@ -163,6 +163,8 @@ static void feed_breaker(struct rf_endpoint *ep, struct rf_exchange *ex, const s
                ep->name, rf_breaker_state_name(ep->breaker.state),
                rf_breaker_why_text(ep->breaker.why), ep->last_failure);
     if (h == RF_HEALTH_OK) {
+        if (ep->fail_streak > 0)
+            ep->peak = (struct rf_peak){0}; /* it is back: the penalty is no sample of its speed */
         ep->fail_streak = 0;
         ep->suspect_until_ns = 0;
     } else if (h != RF_HEALTH_IGNORE) {
@@ -200,7 +202,7 @@ static void feed_throttle(struct rf_endpoint *ep, const struct rf_exchange *ex,
         }
     } else if (l->good > 0) {
         rf_throttle_served(&ep->throttle, ex->sent_ns);
-        rf_limiter_succeeded(&ep->limiter);
+        rf_limiter_succeeded(&ep->limiter, rf_time_sub(now_ns, ex->sent_ns));
     } else if (v->class == RF_CLASS_SERVER && ex->reply.retry_after_ns != RF_NEVER) {
         rf_throttle_pause(&ep->throttle, ex->reply.retry_after_ns, now_ns);
     }

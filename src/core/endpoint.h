@@ -33,8 +33,7 @@ struct rf_lesson {
     uint32_t throttled; /* members refused for rate */
     uint32_t failed;    /* members that failed for the node's own reasons */
     uint32_t split;     /* members refused for the batch's size */
-    bool whole;         /* one verdict for all of it */
-    struct rf_verdict verdict; /* of the whole, or of the worst member */
+    struct rf_verdict verdict; /* of the worst member */
 };
 
 /** Settle: slot, windows, breaker, batch cap, pause, latency, counters; each exactly once. */

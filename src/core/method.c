@@ -183,29 +183,41 @@ static bool is_once(const struct rf_network *net, struct rpcfan_slice name)
     return false;
 }
 
-enum rpcfan_err rf_method_find(struct rf_network *net, struct rpcfan_slice name,
-                               struct rf_method *out)
+static bool is_named(const struct rf_method *m, struct rpcfan_slice name)
+{
+    return m->len == name.len && memcmp(m->name, name.data, name.len) == 0;
+}
+
+/* The slot that holds a name, or the free one where it belongs: there is always a free one. */
+static struct rf_method *find_slot(struct rf_network *net, struct rpcfan_slice name)
 {
     uint64_t at = hash(name.data, name.len) % RF_METHOD_SLOTS;
-    struct rf_method *m = &net->method[at];
-    while (m->len != 0) {
-        if (m->len == name.len && memcmp(m->name, name.data, name.len) == 0) {
-            *out = *m;
-            return RPCFAN_OK;
-        }
+    while (net->method[at].len != 0 && !is_named(&net->method[at], name))
         at = (at + 1) % RF_METHOD_SLOTS;
-        m = &net->method[at];
+    return &net->method[at];
+}
+
+enum rpcfan_err rf_method_find(struct rf_network *net, struct rpcfan_slice name,
+                               struct rf_method_kind *out)
+{
+    if (net->last_method != NULL && is_named(net->last_method, name)) {
+        *out = net->last_method->kind;
+        return RPCFAN_OK;
     }
-    struct rf_method found = {.once = is_once(net, name)};
-    enum rpcfan_err e = find_class(net, name, &found.class_ix);
-    if (e != RPCFAN_OK)
-        return e;
-    if (name.len <= sizeof found.name && net->n_methods < RF_METHOD_SLOTS / 2) {
-        memcpy(found.name, name.data, name.len);
-        found.len = (uint32_t)name.len;
-        *m = found;
+    struct rf_method *m = find_slot(net, name);
+    if (m->len == 0) {
+        out->once = is_once(net, name);
+        enum rpcfan_err e = find_class(net, name, &out->class_ix);
+        if (e != RPCFAN_OK)
+            return e;
+        if (name.len > sizeof m->name || net->n_methods >= RF_METHOD_SLOTS / 2)
+            return RPCFAN_OK;
+        memcpy(m->name, name.data, name.len);
+        m->len = (uint32_t)name.len;
+        m->kind = *out;
         net->n_methods++;
     }
-    *out = found;
+    *out = m->kind;
+    net->last_method = m;
     return RPCFAN_OK;
 }

@@ -15,10 +15,10 @@ bool rf_method_init(struct rf_network *net, const struct rpcfan_network_options 
 void rf_method_fini(struct rf_network *net);
 /**
  * Look a method up; learns it (up to a bound) on first sight.
- * @param out  filled in; `name` may be left empty.
+ * @param out  filled in.
  * @return 0, RPCFAN_ENOMEM, or RPCFAN_EINVAL where the network has too many classes already.
  */
 enum rpcfan_err rf_method_find(struct rf_network *net, struct rpcfan_slice name,
-                               struct rf_method *out);
+                               struct rf_method_kind *out);
 
 #endif

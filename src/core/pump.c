@@ -17,18 +17,43 @@
 #define POOL_MAX 256
 #define BODY_KEEP (256 * 1024)
 
+/* Whether it could take a call now or as soon as a slot or a window is free. */
+static bool open_now(const struct rf_endpoint *ep, uint64_t now_ns)
+{
+    bool probed = ep->breaker.state == RF_BREAKER_HALF_OPEN && now_ns < ep->breaker.probe_until_ns;
+    return now_ns >= ep->throttle.paused_until_ns && !probed;
+}
+
 uint64_t rf_pump_candidates(const struct rf_network *net, const struct rf_call *c, uint64_t now_ns)
 {
-    uint64_t usable = 0, unbenched = 0;
+    uint64_t ready = 0, usable = 0, unbenched = 0;
     for (uint32_t i = 0; i < net->n_ep; i++) {
-        if (rf_endpoint_usable(&net->ep[i], now_ns))
-            usable |= UINT64_C(1) << i;
-        if (now_ns >= net->ep[i].bench_until_ns)
-            unbenched |= UINT64_C(1) << i;
+        const struct rf_endpoint *ep = &net->ep[i];
+        uint64_t bit = UINT64_C(1) << i;
+        if (rf_endpoint_usable(ep, now_ns))
+            usable |= bit;
+        if (rf_endpoint_usable(ep, now_ns) && open_now(ep, now_ns))
+            ready |= bit;
+        if (now_ns >= ep->bench_until_ns)
+            unbenched |= bit;
     }
-    if ((usable & ~c->tried) != 0)
-        return usable & ~c->tried;
+    if ((ready & ~c->tried) != 0)
+        return ready & ~c->tried;
+    if ((ready & ~c->away) != 0)
+        return ready & ~c->away;
+    if ((usable & ~c->away) != 0)
+        return usable & ~c->away;
     return usable != 0 ? usable : unbenched;
+}
+
+bool rf_pump_has_ready(const struct rf_network *net, const struct rf_call *c, uint64_t now_ns)
+{
+    for (uint32_t i = 0; i < net->n_ep; i++) {
+        if ((c->tried >> i & 1) == 0 && rf_endpoint_usable(&net->ep[i], now_ns) &&
+            open_now(&net->ep[i], now_ns))
+            return true;
+    }
+    return false;
 }
 
 bool rf_pump_has_other(const struct rf_network *net, const struct rf_call *c, uint64_t now_ns)
@@ -40,28 +65,37 @@ bool rf_pump_has_other(const struct rf_network *net, const struct rf_call *c, ui
     return false;
 }
 
+static bool serving(const struct rf_endpoint *ep, uint64_t now_ns)
+{
+    return now_ns >= ep->throttle.paused_until_ns && ep->fail_streak == 0;
+}
+
+/* The best priority among the candidates that can serve now; UINT32_MAX where none can. */
+static uint32_t best_priority(const struct rf_network *net, uint64_t mask, uint64_t now_ns)
+{
+    uint32_t best = UINT32_MAX;
+    for (uint32_t i = 0; i < net->n_ep; i++) {
+        if ((mask >> i & 1) != 0 && serving(&net->ep[i], now_ns) && net->ep[i].priority < best)
+            best = net->ep[i].priority;
+    }
+    return best;
+}
+
 /* Of the candidates, those of the best priority that can serve now; all of them where none can. */
 static uint64_t best_tier(const struct rf_network *net, uint64_t mask, uint64_t now_ns)
 {
+    uint32_t best = best_priority(net, mask, now_ns);
     uint64_t tier = 0;
-    uint32_t best = UINT32_MAX;
     for (uint32_t i = 0; i < net->n_ep; i++) {
         const struct rf_endpoint *ep = &net->ep[i];
-        bool serving = now_ns >= ep->throttle.paused_until_ns && ep->fail_streak == 0;
-        if ((mask >> i & 1) == 0 || !serving || ep->priority > best)
-            continue;
-        if (ep->priority < best)
-            tier = 0;
-        best = ep->priority;
-        tier |= UINT64_C(1) << i;
+        if ((mask >> i & 1) != 0 && serving(ep, now_ns) && ep->priority == best)
+            tier |= UINT64_C(1) << i;
     }
     return tier != 0 ? tier : mask;
 }
 
-/* The call whose turn it is; the queue is not empty. */
-static struct rf_call *head_of(const struct rf_class_queue *q)
+static struct rf_call *first_of(const struct rf_link *list)
 {
-    const struct rf_link *list = rf_list_empty(&q->retry) ? &q->fresh : &q->retry;
     return RF_CONTAINER(list->next, struct rf_call, link);
 }
 
@@ -71,12 +105,53 @@ struct route {
     uint64_t wait_ns; /* where ep is NULL: until one could have room */
 };
 
+/* A node that failed is asked again with one call, though others serve: nothing else would ever
+ * find out that it is back. Not with a call that may be sent only once, and not in a worse tier. */
+static bool find_probe(struct rf_network *net, const struct rf_class_queue *q,
+                       const struct rf_call *c, uint64_t mask, uint64_t now_ns, struct route *r)
+{
+    uint32_t best = best_priority(net, mask, now_ns);
+    if (c->once || best == UINT32_MAX)
+        return false;
+    for (uint32_t i = 0; i < net->n_ep; i++) {
+        struct rf_endpoint *ep = &net->ep[i];
+        bool sound = ep->breaker.state == RF_BREAKER_CLOSED && ep->fail_streak == 0;
+        uint64_t wait_ns;
+        if ((mask >> i & 1) == 0 || ep->priority > best || sound || ep->in_flight > 0)
+            continue;
+        r->room = rf_endpoint_room(ep, q->cost[i], 1, false, now_ns, &wait_ns);
+        r->wait_ns = rf_min_u64(r->wait_ns, wait_ns);
+        if (r->room > 0) {
+            r->ep = ep;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Until a node that was passed over for its past is back; RF_NEVER where none is. */
+static uint64_t next_back(const struct rf_network *net, uint64_t now_ns)
+{
+    uint64_t wait_ns = RF_NEVER;
+    for (uint32_t i = 0; i < net->n_ep; i++) {
+        const struct rf_endpoint *ep = &net->ep[i];
+        uint64_t at = rf_max_u64(ep->throttle.paused_until_ns, ep->bench_until_ns);
+        if (ep->breaker.state == RF_BREAKER_OPEN)
+            at = rf_max_u64(at, ep->breaker.open_until_ns);
+        if (at > now_ns)
+            wait_ns = rf_min_u64(wait_ns, at - now_ns);
+    }
+    return wait_ns;
+}
+
 static struct route find_route(struct rf_network *net, const struct rf_class_queue *q,
                                const struct rf_call *c, uint64_t now_ns)
 {
     struct route r = {.wait_ns = RF_NEVER};
     uint64_t mask = rf_pump_candidates(net, c, now_ns);
     bool alone = (mask & (mask - 1)) == 0;
+    if (!alone && find_probe(net, q, c, mask, now_ns, &r))
+        return r;
     uint64_t tier = best_tier(net, mask, now_ns);
     double best = 0;
     for (uint32_t i = 0; i < net->n_ep; i++) {
@@ -98,6 +173,8 @@ static struct route find_route(struct rf_network *net, const struct rf_class_que
             r.room = room;
         }
     }
+    if (r.ep == NULL)
+        r.wait_ns = rf_min_u64(r.wait_ns, next_back(net, now_ns));
     return r;
 }
 
@@ -135,6 +212,7 @@ static void free_exchange(struct rf_exchange *ex)
 
 void rf_pump_recycle(struct rf_core *core, struct rf_exchange *ex)
 {
+    rf_list_remove(&ex->link); /* an abort asked for in the same step is settled with it */
     rf_blob_unref(ex->reply.blob);
     ex->reply.blob = NULL;
     rf_buf_reset(&ex->body, BODY_KEEP);
@@ -222,12 +300,14 @@ static void fail_packed(struct rf_core *core, struct rf_exchange *ex, uint64_t n
     rf_pump_recycle(core, ex);
 }
 
-static void send_batch(struct rf_core *core, struct rf_network *net, struct rf_class_queue *q,
+/* From `list` of a class, and from its fresh calls where that was all that goes again. */
+static void send_batch(struct rf_core *core, struct rf_class_queue *q, struct rf_link *list,
                        const struct route *r, uint64_t now_ns)
 {
+    struct rf_network *net = &core->net[first_of(list)->network];
     struct rf_exchange *ex = take_exchange(core, r->room);
     if (ex == NULL) {
-        rf_call_finish(core, head_of(q), RPCFAN_ENOMEM, now_ns);
+        rf_call_finish(core, first_of(list), RPCFAN_ENOMEM, now_ns);
         return;
     }
     ex->endpoint = r->ep->id;
@@ -237,8 +317,8 @@ static void send_batch(struct rf_core *core, struct rf_network *net, struct rf_c
     ex->aborting = false;
     struct packing p = {.core = core, .net = net, .ex = ex, .max = r->room, .bytes = 2,
                         .max_bytes = rf_batchcap_bytes(&r->ep->batch), .now_ns = now_ns};
-    pack_from(&p, &q->retry);
-    if (rf_list_empty(&q->retry))
+    pack_from(&p, list);
+    if (list == &q->retry && rf_list_empty(list))
         pack_from(&p, &q->fresh);
     ex->id_base = core->next_id;
     core->next_id += ex->n;
@@ -287,16 +367,17 @@ static bool lingers(const struct rf_network *net, const struct rf_class_queue *q
                     const struct rf_endpoint *ep, uint64_t now_ns)
 {
     return net->linger_ns > 0 && rf_list_empty(&q->retry) && q->n < ep->batch.limit &&
-           now_ns < head_of(q)->submitted_ns + net->linger_ns;
+           now_ns < rf_time_add(first_of(&q->fresh)->submitted_ns, net->linger_ns);
 }
 
-/* One exchange of a class. @return whether there was progress. */
-static bool send_one(struct rf_core *core, struct rf_network *net, struct rf_class_queue *q,
-                     uint64_t now_ns)
+/* One exchange that begins with the first call of a list of a class. @return whether there was
+ * progress. */
+static bool send_from(struct rf_core *core, struct rf_network *net, struct rf_class_queue *q,
+                      struct rf_link *list, uint64_t now_ns)
 {
-    if (q->n == 0)
+    if (rf_list_empty(list))
         return false;
-    struct rf_call *head = head_of(q);
+    struct rf_call *head = first_of(list);
     if (hopeless(net, head, now_ns)) {
         fail_hopeless(core, net, head, now_ns);
         return true;
@@ -309,30 +390,47 @@ static bool send_one(struct rf_core *core, struct rf_network *net, struct rf_cla
         return false;
     }
     if (lingers(net, q, r.ep, now_ns)) {
-        net->wake_ns = rf_min_u64(net->wake_ns, head->submitted_ns + net->linger_ns);
+        net->wake_ns = rf_min_u64(net->wake_ns, rf_time_add(head->submitted_ns, net->linger_ns));
         return false;
     }
-    send_batch(core, net, q, &r, now_ns);
+    send_batch(core, q, list, &r, now_ns);
     return true;
 }
 
-static void pump_network(struct rf_core *core, struct rf_network *net, uint64_t now_ns)
+/* An exchange of each class that can send one, beginning behind the class that sent last. A call
+ * that goes again and has nowhere to go does not hold up the fresh ones. */
+static bool pump_network(struct rf_core *core, struct rf_network *net, uint64_t now_ns)
 {
-    net->wake_ns = RF_NEVER;
-    bool progress = net->queued > 0;
-    while (progress) {
-        progress = false;
-        for (uint32_t i = 0; i < net->n_cq; i++) {
-            struct rf_class_queue *q = &net->cq[(net->rr + i) % net->n_cq];
-            if (send_one(core, net, q, now_ns))
-                progress = true;
+    bool progress = false;
+    uint32_t first = net->rr;
+    for (uint32_t i = 0; i < net->n_cq; i++) {
+        uint32_t at = (first + i) % net->n_cq;
+        struct rf_class_queue *q = &net->cq[at];
+        if (q->n == 0)
+            continue;
+        if (send_from(core, net, q, &q->retry, now_ns) ||
+            send_from(core, net, q, &q->fresh, now_ns)) {
+            net->rr = (at + 1) % net->n_cq;
+            progress = true;
         }
-        net->rr = (net->rr + 1) % (net->n_cq > 0 ? net->n_cq : 1);
     }
+    return progress;
 }
 
 void rf_pump(struct rf_core *core, uint64_t now_ns)
 {
     for (uint32_t i = 0; i < core->n_net; i++)
-        pump_network(core, &core->net[i], now_ns);
+        core->net[i].wake_ns = RF_NEVER;
+    bool progress = true;
+    while (progress) {
+        progress = false;
+        uint32_t first = core->rr;
+        for (uint32_t i = 0; i < core->n_net; i++) {
+            uint32_t at = (first + i) % core->n_net;
+            if (core->net[at].queued > 0 && pump_network(core, &core->net[at], now_ns)) {
+                core->rr = (at + 1) % core->n_net;
+                progress = true;
+            }
+        }
+    }
 }

@@ -95,7 +95,7 @@ void rf_call_finish(struct rf_core *core, struct rf_call *c, enum rpcfan_err err
 {
     struct rf_network *net = net_of(core, c);
     set_state(core, c, RF_CALL_DONE);
-    rf_heap_remove(&core->deadlines, &c->deadline);
+    rf_due_remove(&core->deadlines, &c->deadline);
     if (err == RPCFAN_OK) {
         rf_free(c->detail);
         c->detail = NULL;
@@ -140,23 +140,23 @@ static void explain_wait(struct rf_core *core, struct rf_call *c, uint64_t now_n
 
 void rf_queue_expire(struct rf_core *core, uint64_t now_ns)
 {
-    struct rf_heap_node *n;
-    while ((n = rf_heap_top(&core->deadlines)) != NULL && n->at_ns <= now_ns) {
+    struct rf_due_node *n;
+    while ((n = rf_due_top(&core->deadlines)) != NULL && n->heap.at_ns <= now_ns) {
         struct rf_call *c = RF_CONTAINER(n, struct rf_call, deadline);
         explain_wait(core, c, now_ns);
         rf_call_finish(core, c, RPCFAN_EDEADLINE, now_ns);
     }
 }
 
-/* Whether a call that lacks budget may go now. Calls of one failed exchange share a due time, and
- * with it one token. */
+/* Whether a call that lacks budget may go now. Calls of one failed exchange share one token; they
+ * stand in the heap one behind the other. */
 static bool token(struct rf_core *core, struct rf_call *c)
 {
-    if (!c->needs_token || c->delay.at_ns == core->token_ready_ns)
+    if (!c->needs_token || c->token_group == core->token_group)
         return true;
     if (!rf_budget_take(&net_of(core, c)->budget))
         return false;
-    core->token_ready_ns = c->delay.at_ns;
+    core->token_group = c->token_group;
     return true;
 }
 

@@ -77,7 +77,7 @@ static void judge(struct rf_settle *s, struct rf_call *c, const struct rf_verdic
 {
     learn(s, v);
     count_error(s, v);
-    if (rf_class_action(v->class) == RF_ACT_DELIVER || rf_class_action(v->class) == RF_ACT_ELSEWHERE)
+    if (rf_class_action(v->class) == RF_ACT_DELIVER)
         rf_budget_deposit(&s->net->budget);
     rf_act(s, c, v, error);
 }
@@ -85,7 +85,8 @@ static void judge(struct rf_settle *s, struct rf_call *c, const struct rf_verdic
 static void succeed(struct rf_settle *s, struct rf_call *c, const struct rf_member *m)
 {
     struct rpcfan_slice json = slice_of(s->ex, m->result_at, m->result_len);
-    c->blob = rf_blob_ref(s->ex->reply.blob);
+    c->blob = s->ex->reply.blob;
+    s->shares++;
     c->json = json.data;
     c->json_len = json.len;
     c->space = m->space;
@@ -127,12 +128,15 @@ static void read_member(struct rf_settle *s, struct rf_call *c, const struct rf_
         judge(s, c, &malformed, (struct rpcfan_slice){NULL, 0});
 }
 
+static bool is_ours(const struct rf_exchange *ex, const struct rf_member *m)
+{
+    return m->id_kind == RF_ID_UINT && m->id >= ex->id_base && m->id - ex->id_base < ex->n;
+}
+
 /* The call that a member belongs to, or NULL. */
 static struct rf_call *call_of(const struct rf_exchange *ex, const struct rf_member *m)
 {
-    if (m->id_kind != RF_ID_UINT || m->id < ex->id_base || m->id - ex->id_base >= ex->n)
-        return NULL;
-    return ex->call[m->id - ex->id_base];
+    return is_ours(ex, m) ? ex->call[m->id - ex->id_base] : NULL;
 }
 
 /* Judge every call that is still without an answer. */
@@ -144,28 +148,67 @@ static void judge_rest(struct rf_settle *s, const struct rf_verdict *v, struct r
     }
 }
 
+/* What transport, status and body say where no member is to be judged. */
+static struct rf_verdict whole_verdict(const struct rf_settle *s)
+{
+    struct rf_answer a = answer_of(s, (struct rpcfan_slice){NULL, 0});
+    const struct rf_blob *b = s->ex->reply.blob;
+    if (b != NULL && s->ex->reply.transport == RF_T_OK)
+        a.body = (struct rpcfan_slice){b->data, b->len};
+    return rf_classify(&a);
+}
+
+/* JSON that answers nobody: an object with neither result nor error, or anything with a status that
+ * is a refusal by itself. A body that holds results is never searched for words. */
+static bool is_bare(const struct rf_settle *s)
+{
+    const struct rf_split *sp = &s->ex->reply.split;
+    if (s->lesson.good > 0 || s->lesson.verdict.class != RF_CLASS_OK)
+        return false;
+    return s->ex->reply.status >= 400 ||
+           (sp->n == 1 && sp->member[0].result_len == 0 && sp->member[0].error_len == 0);
+}
+
 static void judge_missing(struct rf_settle *s, const struct rf_member *nameless)
 {
+    const struct rpcfan_slice none = {NULL, 0};
+    struct rf_verdict v;
     if (nameless != NULL) {
         struct rpcfan_slice error = slice_of(s->ex, nameless->error_at, nameless->error_len);
         struct rf_answer a = answer_of(s, error);
         a.body = a.batch ? error : a.body;
-        struct rf_verdict v = rf_classify(&a);
+        v = rf_classify(&a);
         judge_rest(s, &v, error);
         return;
     }
     enum rf_action first = rf_class_action(s->lesson.verdict.class);
-    if (first == RF_ACT_SPLIT || first == RF_ACT_REQUEUE) {
+    if (first == RF_ACT_SPLIT || first == RF_ACT_REQUEUE || first == RF_ACT_BENCH) {
         /* An array of one error: the refusal names one call and means them all. */
-        struct rf_verdict all = s->lesson.verdict;
-        judge_rest(s, &all, (struct rpcfan_slice){NULL, 0});
+        v = s->lesson.verdict;
+        judge_rest(s, &v, none);
         return;
+    }
+    if (is_bare(s)) {
+        v = whole_verdict(s);
+        if (v.class != RF_CLASS_MALFORMED) {
+            judge_rest(s, &v, none);
+            return;
+        }
     }
     for (uint32_t i = 0; i < s->ex->n; i++) {
         if (s->ex->call[i] != NULL)
             s->ex->call[i]->batch_max = 1;
     }
-    judge_rest(s, &malformed, (struct rpcfan_slice){NULL, 0});
+    judge_rest(s, &malformed, none);
+}
+
+/* An error for a call that is gone, canceled or past its deadline: nobody to tell, but the node's
+ * books want it, or a throttled node would go on being asked. */
+static void overhear(struct rf_settle *s, const struct rf_member *m)
+{
+    struct rf_answer a = answer_of(s, slice_of(s->ex, m->error_at, m->error_len));
+    struct rf_verdict v = rf_classify(&a);
+    learn(s, &v);
 }
 
 /* A whole JSON response: members first, then whoever got none. */
@@ -180,28 +223,28 @@ static void read_response(struct rf_settle *s)
         struct rf_call *c = refused_whole ? NULL : call_of(ex, m);
         if (c != NULL)
             read_member(s, c, m);
-        else if (is_error(s, m) && (refused_whole || m->id_kind <= RF_ID_NULL))
+        else if (is_error(s, m) && !m->twice && (refused_whole || m->id_kind <= RF_ID_NULL))
             nameless = m;
         else
             s->ep->count.unmatched++;
+        if (c == NULL && !refused_whole && is_error(s, m) && is_ours(ex, m))
+            overhear(s, m);
     }
     s->ep->count.unmatched += sp->overflow + sp->not_objects;
     if (ex->live > 0)
         judge_missing(s, nameless);
+    else if (nameless != NULL)
+        overhear(s, nameless);
 }
 
 /* No JSON-RPC came: transport, status and text decide for every call. */
 static void judge_whole(struct rf_settle *s)
 {
-    struct rf_answer a = answer_of(s, (struct rpcfan_slice){NULL, 0});
-    const struct rf_blob *b = s->ex->reply.blob;
-    if (b != NULL && s->ex->reply.transport == RF_T_OK)
-        a.body = (struct rpcfan_slice){b->data, b->len};
-    struct rf_verdict v = rf_classify(&a);
-    s->lesson.whole = true;
-    judge_rest(s, &v, (struct rpcfan_slice){NULL, 0});
-    if (s->lesson.verdict.class == RF_CLASS_OK)
-        s->lesson.verdict = v; /* nobody was left to judge it for: the node's books still count it */
+    struct rf_verdict v = whole_verdict(s);
+    if (s->ex->live > 0)
+        judge_rest(s, &v, (struct rpcfan_slice){NULL, 0});
+    else
+        learn(s, &v); /* nobody is left to judge it for: the node's books still count it */
 }
 
 void rf_settle(struct rf_core *core, struct rf_exchange *ex, uint64_t now_ns)
@@ -223,6 +266,7 @@ void rf_settle(struct rf_core *core, struct rf_exchange *ex, uint64_t now_ns)
         read_response(&s);
     else
         judge_whole(&s);
+    rf_blob_ref(ex->reply.blob, s.shares);
     rf_endpoint_settle(s.ep, ex, &s.lesson, now_ns, core);
     rf_pump_recycle(core, ex);
 }

@@ -14,6 +14,7 @@ struct rf_settle {
     struct rf_exchange *ex;
     uint64_t now_ns;
     struct rf_lesson lesson;
+    uint32_t shares; /* answers that point into the body: counted into its references at the end */
     bool token_asked, token; /* one retry token for all calls of the exchange */
     uint64_t retry_at_ns;    /* when calls that back off go again: drawn once an exchange */
 };

@@ -58,12 +58,17 @@ struct rf_class_queue {
     struct rf_cost *cost; /* by endpoint index; owned */
 };
 
-/** What is known of a method in a network. */
+/** What matters about a method in a network. */
+struct rf_method_kind {
+    uint32_t class_ix;
+    bool once;
+};
+
+/** A method that was seen. */
 struct rf_method {
     char name[64];
     uint32_t len; /* 0: slot is free */
-    uint32_t class_ix;
-    bool once;
+    struct rf_method_kind kind;
 };
 
 #define RF_METHOD_SLOTS 512
@@ -84,9 +89,10 @@ struct rf_network {
     struct rf_endpoint *ep; /* owned array */
     uint32_t n_ep;
     struct rf_class_queue *cq; /* owned array */
-    uint32_t n_cq, rr;
+    uint32_t n_cq, rr; /* rr: the class that sends first */
     struct rf_method *method; /* owned array of RF_METHOD_SLOTS */
     uint32_t n_methods;
+    const struct rf_method *last_method; /* of the latest call: mostly the next one's too */
     struct rf_method_rules rules;
     struct rf_budget budget;
     uint64_t deadline_ns, linger_ns;
@@ -102,16 +108,18 @@ enum rf_core_phase { RF_CORE_OPEN, RF_CORE_DRAINING, RF_CORE_ENDING };
 /** The whole. */
 struct rf_core {
     struct rf_network *net; /* owned array */
-    uint32_t n_net;
-    struct rf_heap deadlines, delays;
+    uint32_t n_net, rr; /* rr: the network that sends first */
+    struct rf_due deadlines;
+    struct rf_heap delays;
     struct rf_link free_ex; /* exchanges to use again */
     struct rf_link flying;  /* exchanges on the wire, by rf_exchange.flight */
     uint32_t n_free_ex;
     uint32_t in_flight, in_flight_max;
+    uint64_t now_ns; /* of the latest step */
     uint64_t next_id;
     uint64_t live; /* calls submitted and not done */
     enum rf_core_phase phase;
-    uint64_t token_ready_ns; /* delayed calls due at this very time share one budget token */
+    uint64_t token_group; /* of the last token that a delayed call got: the rest of it go free */
     struct rf_rng rng;
     const struct rf_log *log;
     struct rf_actions *out; /* of the step that runs */

@@ -510,7 +510,10 @@ INLINE enum rf_tok run(struct rf_scan *s, struct cursor *c, uint32_t depth)
 void rf_scan_init(struct rf_scan *s, uint32_t max_depth)
 {
     uint32_t most = max_depth > RF_SCAN_DEPTH_MAX ? RF_SCAN_DEPTH_MAX : max_depth;
-    *s = (struct rf_scan){.state = AT_TOP, .error = AT_FAULT, .max_depth = most > 0 ? most : 1};
+    memset(s, 0, offsetof(struct rf_scan, stack)); /* a level's bit is set when it is opened */
+    s->state = AT_TOP;
+    s->error = AT_FAULT;
+    s->max_depth = most > 0 ? most : 1;
 }
 
 enum rf_tok rf_scan_skip(struct rf_scan *s, const char *chunk, size_t len, size_t *pos,
@@ -529,6 +532,14 @@ enum rf_tok rf_scan_skip(struct rf_scan *s, const char *chunk, size_t len, size_
 enum rf_tok rf_scan_next(struct rf_scan *s, const char *chunk, size_t len, size_t *pos)
 {
     return rf_scan_skip(s, chunk, len, pos, RF_SCAN_DEPTH_MAX);
+}
+
+void rf_scan_pass_object(struct rf_scan *s, size_t n)
+{
+    const uint8_t *none = NULL;
+    struct cursor c = {none, none, none, s->offset + n - 1};
+    close_level(s, &c);
+    s->offset += n;
 }
 
 enum rpcfan_err rf_scan_finish(struct rf_scan *s, int *out_number)

@@ -69,6 +69,14 @@ enum rf_tok rf_scan_skip(struct rf_scan *s, const char *chunk, size_t len, size_
                          uint32_t depth);
 
 /**
+ * Pass over what the caller has checked itself: the rest of the object that was opened by the latest
+ * token (RF_TOK_OBJECT), its brace, and, in an array, further whole elements that are objects. All of
+ * it must be valid JSON.
+ * @param n  its bytes, up to and including the last brace.
+ */
+void rf_scan_pass_object(struct rf_scan *s, size_t n);
+
+/**
  * Say that the text is at its end.
  * @param number  out: 1 where a top-level number ended here (start and end are set); may be NULL.
  * @return 0, or RPCFAN_EMALFORMED where the text is not one whole JSON value.

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "json/plain.h"
 #include "json/rpc.h"
 
 /** Which member of a response object the next value belongs to. */
@@ -174,6 +175,68 @@ static void begin_member(struct rf_split *s)
     s->in_member = true;
 }
 
+/** What most nodes write, to the byte; behind it an id, a result and the brace. */
+static const char plain_head[] = "{\"jsonrpc\":\"2.0\",\"id\":";
+static const char plain_mid[] = ",\"result\":";
+
+/** Whether a constant stands at `p`. */
+#define STANDS(p, end, text)                                                                       \
+    ((size_t)((end) - (p)) >= sizeof(text) - 1 && memcmp((p), (text), sizeof(text) - 1) == 0)
+
+/** The bytes of a result that is a string of plain ASCII; 0: it is none. */
+static size_t plain_result(const char *p, const char *end)
+{
+    if (p == end || *p != '"')
+        return 0;
+    const uint8_t *begin = (const uint8_t *)p, *e = (const uint8_t *)end;
+    const uint8_t *quote = rf_plain_skip(begin + 1, e);
+    return quote < e && *quote == '"' ? (size_t)(quote - begin) + 1 : 0;
+}
+
+/** Read one member in the plain form from its brace on. @return behind its brace; NULL: not plain. */
+static const char *plain_member(const char *p, const char *end, const char *body,
+                                struct rf_member *m)
+{
+    if (!STANDS(p, end, plain_head))
+        return NULL;
+    p += sizeof plain_head - 1;
+    uint64_t id;
+    size_t digits = read_digits(p, (size_t)(end - p), &id);
+    if (digits == 0 || (digits > 1 && *p == '0'))
+        return NULL;
+    p += digits;
+    if (!STANDS(p, end, plain_mid))
+        return NULL;
+    p += sizeof plain_mid - 1;
+    size_t len = plain_result(p, end);
+    if (len == 0 || p + len == end || p[len] != '}')
+        return NULL;
+    *m = (struct rf_member){.id = id, .id_kind = RF_ID_UINT, .result_at = (uint64_t)(p - body),
+                            .result_len = len};
+    return p + len + 1;
+}
+
+/**
+ * Read members in the plain form, as many as stand one behind the other from the brace on that the
+ * scanner just passed. They come out as by the way of single tokens, only sooner.
+ * @return the bytes behind that brace that were read; 0: the usual way must do it.
+ */
+static size_t read_plain(struct rf_split *s, const char *body, uint64_t len)
+{
+    const char *begin = body + s->scan.start, *end = body + len, *done = NULL;
+    const char *p = plain_member(begin, end, body, &s->cur);
+    while (p != NULL) {
+        done = p;
+        store(s);
+        bool more = s->shape == RF_SHAPE_ARRAY && p < end && *p == ',';
+        p = more ? plain_member(p + 1, end, body, &s->cur) : NULL;
+    }
+    if (done == NULL)
+        return 0;
+    s->in_member = false;
+    return (size_t)(done - begin) - 1;
+}
+
 /** A token inside a response object, whose own keys and values stand at depth `level`. */
 static void take_inside(struct rf_split *s, enum rf_tok tok, const char *body, uint32_t level)
 {
@@ -234,6 +297,12 @@ static bool pass_bom(struct rf_split *s, const char *body, uint64_t len)
     return s->bom != BOM_CUT;
 }
 
+/** How deep the members' own keys stand. */
+static uint32_t level_of(const struct rf_split *s)
+{
+    return s->shape == RF_SHAPE_ARRAY ? 2 : 1;
+}
+
 void rf_split_feed(struct rf_split *s, const char *body, uint64_t len)
 {
     if (len <= s->fed || s->shape == RF_SHAPE_BAD)
@@ -243,7 +312,7 @@ void rf_split_feed(struct rf_split *s, const char *body, uint64_t len)
     const char *chunk = body + s->fed;
     size_t n = (size_t)(len - s->fed), pos = 0;
     while (s->shape != RF_SHAPE_BAD) {
-        uint32_t level = s->shape == RF_SHAPE_ARRAY ? 2 : 1;
+        uint32_t level = level_of(s);
         enum rf_tok tok = rf_scan_skip(&s->scan, chunk, n, &pos, level);
         if (tok == RF_TOK_MORE)
             break;
@@ -253,6 +322,13 @@ void rf_split_feed(struct rf_split *s, const char *body, uint64_t len)
             take_inside(s, tok, body, level);
         else
             take_outside(s, tok);
+        if (tok == RF_TOK_OBJECT && s->in_member && s->scan.depth == level_of(s)) {
+            size_t passed = read_plain(s, body, len);
+            if (passed > 0) {
+                rf_scan_pass_object(&s->scan, passed);
+                pos += passed;
+            }
+        }
     }
     s->fed = len;
 }

@@ -13,12 +13,16 @@
  * | MARGIN_MAX        | 300 ms | J, the most that jitter between us and the server is allowed for |
  * | MARGIN_WIDEN      | 30 ms  | a throttle epoch                                                |
  * | MARGIN_NARROW     | 0.1 ms | a success                                                       |
+ * | RTT_INITIAL       | 30 ms  | the round trip before one was seen                             |
+ * | RTT_DECAY         | 1/256  | a success: the peak round trip seen fades                      |
+ * | RTT_SHARE         | W/20   | J is at least the peak round trip, up to this                  |
  * | RF_WINDOW_ENTRIES | 256    | ring; windows of more units round expiries up to 1/255 of W      |
  *
  * Two ways to stamp. W over 2 s: a unit is in flight from commit to settle and then logged until
  * settle + W. The server counted it between the two, and whoever reuses the slot arrives later than
  * settle + W, so no interval of length W at the server holds more than `count`, at any phase, with
- * any delays. W up to 2 s: logged from commit until send + W + J, where J adapts.
+ * any delays. W up to 2 s: logged from commit until send + W + J, where J is the round trip while that
+ * is short, and adapts to refusals.
  *
  * Source of the pacer: GCRA (ITU-T I.371), with TAT = max(TAT, now) + n * T. A call goes when
  * TAT - tolerance <= now, whatever it costs; so a cost above the tolerance is delayed, not stuck.
@@ -34,6 +38,9 @@
 #define MARGIN_MAX_NS (300 * RF_MS)
 #define MARGIN_WIDEN_NS (30 * RF_MS)
 #define MARGIN_NARROW_NS (100 * RF_US)
+#define RTT_INITIAL_NS (30 * RF_MS)
+#define RTT_DECAY 256
+#define RTT_SHARE 20
 #define COUNT_MAX (UINT64_MAX / 4)
 #define WINDOW_MS_MAX (RF_NEVER / RF_MS / 4)
 
@@ -65,6 +72,13 @@ static uint64_t unit_cost(const struct rf_limiter *lim, unsigned i, struct rf_co
     if ((cost.mask >> i & 1) == 0)
         return 0;
     return lim->w[i].unit == RPCFAN_WEIGHT ? cost.weight : 1;
+}
+
+/* What a send-stamped entry outlives its window by. A round trip covers all jitter, as long as it is
+ * short against the window; beyond that what refusals have taught must do. */
+static uint64_t slack(const struct rf_limiter *lim, const struct rf_window *w)
+{
+    return rf_max_u64(w->margin_ns, rf_min_u64(lim->rtt_ns, w->window_ns / RTT_SHARE));
 }
 
 static void drop_head(struct rf_window *w, uint64_t units)
@@ -184,6 +198,7 @@ enum rpcfan_err rf_limiter_init(struct rf_limiter *lim, const struct rpcfan_limi
     if (lim->w == NULL)
         return RPCFAN_ENOMEM;
     lim->n = n;
+    lim->rtt_ns = RTT_INITIAL_NS;
     for (unsigned i = 0; i < n; i++)
         setup(&lim->w[i], &limits[i]);
     return RPCFAN_OK;
@@ -210,7 +225,7 @@ uint32_t rf_limiter_room(struct rf_limiter *lim, struct rf_cost cost, uint32_t w
         calls = rf_min_u64(calls, pacer_calls(w, units, now));
         ready_at = rf_max_u64(ready_at, log_ready_at(w, units, now));
         ready_at = rf_max_u64(ready_at, pacer_ready_at(w, now));
-        longest = rf_max_u64(longest, w->window_ns + w->margin_ns + w->grid_ns);
+        longest = rf_max_u64(longest, w->window_ns + MARGIN_MAX_NS + w->grid_ns);
     }
     if (calls > 0 || ready_at == now)
         *wait_ns = 0;
@@ -245,7 +260,7 @@ void rf_limiter_commit(struct rf_limiter *lim, struct rf_cost cost, uint32_t cal
         advance_pacer(w, units, now);
         drop_expired(w, now);
         if (!w->receive_stamped)
-            log_units(w, units, rf_time_add(now, w->window_ns + w->margin_ns));
+            log_units(w, units, rf_time_add(now, w->window_ns + slack(lim, w)));
     }
 }
 
@@ -291,7 +306,7 @@ void rf_limiter_charge_extra(struct rf_limiter *lim, struct rf_cost cost, uint32
             continue;
         advance_pacer(w, units, now);
         drop_expired(w, now);
-        log_units(w, units, rf_time_add(now, w->window_ns + w->margin_ns));
+        log_units(w, units, rf_time_add(now, w->window_ns + slack(lim, w)));
     }
 }
 
@@ -304,8 +319,9 @@ void rf_limiter_throttled(struct rf_limiter *lim)
     }
 }
 
-void rf_limiter_succeeded(struct rf_limiter *lim)
+void rf_limiter_succeeded(struct rf_limiter *lim, uint64_t rtt_ns)
 {
+    lim->rtt_ns = rf_max_u64(rtt_ns, lim->rtt_ns - lim->rtt_ns / RTT_DECAY);
     for (unsigned i = 0; i < lim->n; i++)
         lim->w[i].margin_ns = rf_time_sub(lim->w[i].margin_ns, MARGIN_NARROW_NS);
 }

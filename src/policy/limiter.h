@@ -38,6 +38,7 @@ struct rf_window {
 struct rf_limiter {
     unsigned n;
     struct rf_window *w; /* owned */
+    uint64_t rtt_ns;     /* peak round trip of late, fading */
     uint64_t last_ns;    /* the latest time seen: an earlier one counts as this */
 };
 
@@ -98,8 +99,8 @@ void rf_limiter_charge_extra(struct rf_limiter *lim, struct rf_cost cost, uint32
 
 /** The server throttled, once an epoch: widen the margin of send-stamped windows. */
 void rf_limiter_throttled(struct rf_limiter *lim);
-/** A call succeeded: narrow it slowly. */
-void rf_limiter_succeeded(struct rf_limiter *lim);
+/** A call succeeded: narrow it slowly. @param rtt_ns from its sending to its answer. */
+void rf_limiter_succeeded(struct rf_limiter *lim, uint64_t rtt_ns);
 /** A pause ended at `now_ns`: resume paced from the first call on, without the usual burst. */
 void rf_limiter_resume(struct rf_limiter *lim, uint64_t now_ns);
 

@@ -88,7 +88,8 @@ static void close_connections(struct rf_node *node, bool reset)
         rf_node_conn_close(RF_CONTAINER(node->conns.next, struct rf_node_conn, link), reset);
 }
 
-/* Bind and listen; a free port that was found is kept. @return a libuv error; the handle is closed. */
+/* Bind and listen; a free port that was found is kept. @return a libuv error; the handle is closed.
+ */
 static int open_listener(struct rf_node *node)
 {
     int rc = node->unix_socket ? uv_pipe_init(node->loop, &node->listener.pipe, 0)
@@ -193,7 +194,8 @@ enum rpcfan_err rf_node_set_script(struct rf_node *node, const char *text, struc
 }
 
 /* "HOST:PORT", "[IPV6]:PORT" or "unix:PATH" */
-static enum rpcfan_err parse_listen(struct rf_node *node, const char *text, struct rpcfan_error *err)
+static enum rpcfan_err parse_listen(struct rf_node *node, const char *text,
+                                    struct rpcfan_error *err)
 {
     uint64_t port;
     char host[64];
@@ -214,7 +216,8 @@ static enum rpcfan_err parse_listen(struct rf_node *node, const char *text, stru
     int rc = six ? uv_ip6_addr(host, (int)port, (struct sockaddr_in6 *)&node->address)
                  : uv_ip4_addr(name, (int)port, (struct sockaddr_in *)&node->address);
     if (rc != 0)
-        return rf_fail(err, RPCFAN_EINVAL, "listen address '%s': '%s' is no IP address", text, host);
+        return rf_fail(err, RPCFAN_EINVAL, "listen address '%s': '%s' is no IP address", text,
+                       host);
     return RPCFAN_OK;
 }
 

@@ -1,8 +1,9 @@
 /* node.h - the fake node: a programmable HTTP/1.1 JSON-RPC server on real sockets.
  *
- * It answers a small library of methods deterministically (node_methods.h) and misbehaves on demand:
- * rate limits, batch limits and every fault in node_conf.h, all said in script text (rpcfan-sim(1)).
- * Called by `rpcfan sim` and by integration tests. It owns its sockets; it calls no node. */
+ * It answers a small library of methods deterministically (node_methods.h) and misbehaves on
+ * demand: rate limits, batch limits and every fault in node_conf.h, all said in script text
+ * (rpcfan-sim(1)). Called by `rpcfan sim` and by integration tests. It owns its sockets; it calls
+ * no node. */
 #ifndef RF_SIM_NODE_H
 #define RF_SIM_NODE_H
 
@@ -52,9 +53,8 @@ struct rf_node_counters {
  * @param opts  may be NULL. Strings are copied.
  * @param out   the node; end it with rf_node_stop(), then rf_node_free().
  * @return 0, RPCFAN_EINVAL (address), RPCFAN_ECONFIG (script; the text gives the line),
- *         RPCFAN_EIO (bind) or RPCFAN_ENOMEM. After a failure there is nothing to free, but the loop
- *         must run once more to close what was opened.
- * Thread: loop.
+ *         RPCFAN_EIO (bind) or RPCFAN_ENOMEM. After a failure there is nothing to free, but the
+ * loop must run once more to close what was opened. Thread: loop.
  */
 enum rpcfan_err rf_node_start(uv_loop_t *loop, const struct rf_node_options *opts,
                               struct rf_node **out, struct rpcfan_error *err);
@@ -83,7 +83,8 @@ void rf_node_stop_thread(struct rf_node *node);
 /** The TCP port, or 0 on a Unix socket. Thread: any. */
 uint16_t rf_node_port(const struct rf_node *node);
 
-/** "http://127.0.0.1:PORT", "http://[::1]:PORT" or "unix:PATH". Lives as long as the node. Thread: any. */
+/** "http://127.0.0.1:PORT", "http://[::1]:PORT" or "unix:PATH". Lives as long as the node. Thread:
+ * any. */
 const char *rf_node_url(const struct rf_node *node);
 
 /**
@@ -95,7 +96,8 @@ const char *rf_node_url(const struct rf_node *node);
  * @return 0, RPCFAN_ECONFIG (nothing changed; the text gives the line) or RPCFAN_ENOMEM.
  * Thread: any but, for a node in its own thread, that one.
  */
-enum rpcfan_err rf_node_set_script(struct rf_node *node, const char *text, struct rpcfan_error *err);
+enum rpcfan_err rf_node_set_script(struct rf_node *node, const char *text,
+                                   struct rpcfan_error *err);
 
 /** A copy of the counters; each is exact, together they are not one instant. Thread: any. */
 void rf_node_counters(const struct rf_node *node, struct rf_node_counters *out);

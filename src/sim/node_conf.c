@@ -251,14 +251,22 @@ static const struct {
     const char *name;
     reader *read;
 } directives[] = {
-    {"family", read_family},           {"chain-id", read_chain_id},
-    {"head", read_head},               {"churn", read_churn},
-    {"block-time", read_block_time},   {"seed", read_seed},
-    {"latency", read_latency},         {"rate", read_rate},
-    {"concurrency", read_concurrency}, {"batch-max", read_batch},
-    {"body-max", read_body_max},       {"response-max", read_response_max},
-    {"keepalive", read_keepalive},     {"answer", read_answer},
-    {"track", read_track},             {"fault", read_fault},
+    {"family", read_family},
+    {"chain-id", read_chain_id},
+    {"head", read_head},
+    {"churn", read_churn},
+    {"block-time", read_block_time},
+    {"seed", read_seed},
+    {"latency", read_latency},
+    {"rate", read_rate},
+    {"concurrency", read_concurrency},
+    {"batch-max", read_batch},
+    {"body-max", read_body_max},
+    {"response-max", read_response_max},
+    {"keepalive", read_keepalive},
+    {"answer", read_answer},
+    {"track", read_track},
+    {"fault", read_fault},
 };
 
 struct rf_node_conf *rf_node_conf_new(void)

@@ -1,8 +1,9 @@
-/* node_conf.h - the fake node's behaviour as script text says it: latency, limits, refusals, faults.
+/* node_conf.h - the fake node's behaviour as script text says it: latency, limits, refusals,
+ * faults.
  *
  * A script is lines of `DIRECTIVE WORD... key=value...`; rpcfan-sim(1) describes each. The structs
- * hold the rules and their running state (what a limit has taken, how often a fault fired), so a new
- * script starts afresh. Read by node_rpc.c and its neighbours. Thread: the node's. */
+ * hold the rules and their running state (what a limit has taken, how often a fault fired), so a
+ * new script starts afresh. Read by node_rpc.c and its neighbours. Thread: the node's. */
 #ifndef RF_SIM_NODE_CONF_H
 #define RF_SIM_NODE_CONF_H
 
@@ -32,10 +33,10 @@ struct rf_node_refusal {
 struct rf_node_limit {
     enum { RF_LIMIT_FIXED, RF_LIMIT_SLIDING, RF_LIMIT_BUCKET } kind;
     uint64_t count, window_ns;
-    uint64_t plus;         /* units that a batch costs beside its members */
-    bool by_request;       /* charge 1 a request, whatever is in it */
-    bool charge_refused;   /* refused calls use up quota too */
-    char *method;          /* owned pattern; NULL: all */
+    uint64_t plus;       /* units that a batch costs beside its members */
+    bool by_request;     /* charge 1 a request, whatever is in it */
+    bool charge_refused; /* refused calls use up quota too */
+    char *method;        /* owned pattern; NULL: all */
     struct rf_node_refusal refusal;
     /* state */
     uint64_t used, start_ns; /* fixed: units in the window that began then */
@@ -48,9 +49,9 @@ struct rf_node_limit {
 /** Delay before an answer. */
 struct rf_node_latency {
     enum { RF_LATENCY_FIXED, RF_LATENCY_UNIFORM, RF_LATENCY_EXP } kind;
-    uint64_t a_ns, b_ns;  /* fixed: a; uniform: a to b; exp: mean a */
-    uint64_t each_ns;     /* more for each member */
-    char *method;         /* owned pattern; NULL: all */
+    uint64_t a_ns, b_ns; /* fixed: a; uniform: a to b; exp: mean a */
+    uint64_t each_ns;    /* more for each member */
+    char *method;        /* owned pattern; NULL: all */
 };
 
 /** A cap on members of a batch, and which provider's way of saying no. */
@@ -63,7 +64,8 @@ struct rf_node_batch {
 /** Names of the shapes of a batch refusal, ended by NULL (node_refuse.c). */
 extern const char *const rf_node_batch_shapes[];
 
-/** The place in the making of an answer where a fault works; at most one of each layer is applied. */
+/** The place in the making of an answer where a fault works; at most one of each layer is applied.
+ */
 enum rf_node_layer {
     RF_LAYER_LISTEN, /* no listener */
     RF_LAYER_ACCEPT, /* right after accept */
@@ -157,13 +159,13 @@ struct rf_node_conf {
     uint64_t concurrency; /* requests at once; 0: any number */
     struct rf_node_refusal concurrency_refusal;
     uint64_t body_max;
-    unsigned body_shape;          /* 0: geth's text, 1: proxyd's error object */
-    uint64_t response_max;        /* members beyond these bytes get -32003; 0: no cap */
-    uint64_t keepalive_requests;  /* a connection ends after so many; 0: never */
-    uint64_t keepalive_idle_ns;   /* and after so long without one; 0: never */
-    bool keepalive_announce;      /* say Connection: close before */
-    uint32_t layers;              /* bit set of layers that have faults: skips the search */
-    uint64_t began_ns;            /* set by the node when it takes the script */
+    unsigned body_shape;         /* 0: geth's text, 1: proxyd's error object */
+    uint64_t response_max;       /* members beyond these bytes get -32003; 0: no cap */
+    uint64_t keepalive_requests; /* a connection ends after so many; 0: never */
+    uint64_t keepalive_idle_ns;  /* and after so long without one; 0: never */
+    bool keepalive_announce;     /* say Connection: close before */
+    uint32_t layers;             /* bit set of layers that have faults: skips the search */
+    uint64_t began_ns;           /* set by the node when it takes the script */
 };
 
 /** A new configuration with the defaults. @return owned, or NULL. */
@@ -189,7 +191,8 @@ void rf_node_conf_finish(struct rf_node_conf *conf);
 /** Read the words of a `fault` line (node_conf_fault.c). @param out zeroed; freed by the caller. */
 void rf_node_conf_fault(struct rf_node_words *w, struct rf_node_fault *out);
 /** Read the words that say how to refuse. */
-void rf_node_conf_refusal(struct rf_node_words *w, struct rf_node_refusal *out, const char *message);
+void rf_node_conf_refusal(struct rf_node_words *w, struct rf_node_refusal *out,
+                          const char *message);
 /** Copy key=TEXT; NULL where it is absent. Out of memory fails the words. */
 char *rf_node_conf_copy(struct rf_node_words *w, const char *key);
 /** As rf_node_conf_copy(), and the text must be JSON. */

@@ -10,7 +10,16 @@
 #define ALWAYS (UINT64_C(1) << 53)
 
 /* Which words a fault takes besides `when`. */
-enum { W_AFTER = 1, W_BYTES = 2, W_N = 4, W_SAY = 8, W_IDS = 16, W_EVERY = 32, W_STATUS = 64, W_FORCE = 128 };
+enum {
+    W_AFTER = 1,
+    W_BYTES = 2,
+    W_N = 4,
+    W_SAY = 8,
+    W_IDS = 16,
+    W_EVERY = 32,
+    W_STATUS = 64,
+    W_FORCE = 128
+};
 
 static const struct {
     const char *name;

@@ -1,5 +1,5 @@
-/* node_conn.c - a connection: bytes in, requests one after the other, answers out as planned. Called
- * by libuv and node.c; calls node_rpc.c for what to say.
+/* node_conn.c - a connection: bytes in, requests one after the other, answers out as planned.
+ * Called by libuv and node.c; calls node_rpc.c for what to say.
  *
  * Happy path: read, a whole request, answer with one try_write, read on. Nothing is allocated once
  * the buffers have grown to what the traffic needs.
@@ -317,8 +317,8 @@ static void process(struct rf_node_conn *c)
         rf_node_take_script(c->node);
         if (c->state != RF_CONN_READ)
             return; /* the new script took the node off the network */
-        enum rf_http_found found = rf_node_http_read(
-            &c->http, c->in.data + c->in_at, c->in.len - c->in_at, c->node->conf->body_max);
+        enum rf_http_found found = rf_node_http_read(&c->http, c->in.data + c->in_at,
+                                                     c->in.len - c->in_at, c->node->conf->body_max);
         if (found == RF_HTTP_MORE) {
             if (c->http.state != RF_HTTP_HEAD && c->http.expect)
                 say_continue(c);

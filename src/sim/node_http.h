@@ -7,7 +7,13 @@
 /** The most bytes a request's header may have. */
 #define RF_HTTP_HEAD_MAX 32768
 
-enum rf_http_state { RF_HTTP_HEAD, RF_HTTP_BODY, RF_HTTP_CHUNK, RF_HTTP_CHUNK_DATA, RF_HTTP_TRAILER };
+enum rf_http_state {
+    RF_HTTP_HEAD,
+    RF_HTTP_BODY,
+    RF_HTTP_CHUNK,
+    RF_HTTP_CHUNK_DATA,
+    RF_HTTP_TRAILER
+};
 enum rf_http_method { RF_HTTP_POST, RF_HTTP_GET, RF_HTTP_OTHER };
 
 /** A request under way. Zero-initialised begins one. Offsets are from its first byte. */

@@ -51,24 +51,25 @@ enum rf_node_wire {
 
 /** How an answer goes out. */
 struct rf_node_plan {
-    uint64_t delay_ns;        /* before its first byte */
+    uint64_t delay_ns; /* before its first byte */
     enum rf_node_wire wire;
-    size_t cut;               /* bytes of `out` that are sent before the wire fault strikes */
-    uint64_t step, step_ns;   /* drip: bytes at a time, and the time between; endless: step is the cap */
-    bool close;               /* end the connection behind the answer */
-    bool linger;              /* the request's rest is still coming: take it in and drop it first */
+    size_t cut; /* bytes of `out` that are sent before the wire fault strikes */
+    uint64_t step,
+        step_ns; /* drip: bytes at a time, and the time between; endless: step is the cap */
+    bool close;  /* end the connection behind the answer */
+    bool linger; /* the request's rest is still coming: take it in and drop it first */
     unsigned status, members; /* for the access log */
     const char *fault;        /* its name, or NULL; for the access log */
 };
 
 /** What a connection is doing. One writer: set_state() of node_conn.c. */
 enum rf_conn_state {
-    RF_CONN_READ,    /* waiting for a whole request */
-    RF_CONN_DELAY,   /* the answer is made and waits for its time */
-    RF_CONN_WRITE,   /* the answer goes out */
-    RF_CONN_HANG,    /* it will never be finished */
-    RF_CONN_LINGER,  /* answered; the peer's bytes are dropped until it closes */
-    RF_CONN_CLOSING  /* the handle's close callback is awaited */
+    RF_CONN_READ,   /* waiting for a whole request */
+    RF_CONN_DELAY,  /* the answer is made and waits for its time */
+    RF_CONN_WRITE,  /* the answer goes out */
+    RF_CONN_HANG,   /* it will never be finished */
+    RF_CONN_LINGER, /* answered; the peer's bytes are dropped until it closes */
+    RF_CONN_CLOSING /* the handle's close callback is awaited */
 };
 
 struct rf_node;
@@ -82,15 +83,15 @@ struct rf_node_conn {
         uv_pipe_t pipe;
     } h;
     struct rf_node *node;
-    struct rf_link link;        /* on node->conns or, closed, node->spare_conns */
-    struct rf_heap_node timer;  /* delay, drip, idle, linger: `state` says which */
+    struct rf_link link;       /* on node->conns or, closed, node->spare_conns */
+    struct rf_heap_node timer; /* delay, drip, idle, linger: `state` says which */
     enum rf_conn_state state;
     bool reading, eof, active;
-    struct rf_buf in;           /* bytes read; `in_at` of them are done with */
+    struct rf_buf in; /* bytes read; `in_at` of them are done with */
     size_t in_at;
-    struct rf_node_http http;   /* the request being read */
-    uint64_t served, began_ns;  /* requests answered; when the present one was whole */
-    struct rf_buf out;          /* the answer */
+    struct rf_node_http http;  /* the request being read */
+    uint64_t served, began_ns; /* requests answered; when the present one was whole */
+    struct rf_buf out;         /* the answer */
     size_t out_at;
     struct rf_node_plan plan;
     uv_write_t write;
@@ -100,7 +101,7 @@ struct rf_node_conn {
 /** One call of a request being answered. Slices point into the connection's input. */
 struct rf_node_member {
     struct rpcfan_slice id, method, params;
-    size_t at, len;  /* its answer in `body`; len 0: none */
+    size_t at, len; /* its answer in `body`; len 0: none */
     bool valid, refused;
 };
 
@@ -110,9 +111,9 @@ struct rf_node_work {
     unsigned n, cap;
     bool batch;
     struct rf_buf body, spare, result, name;
-    const char *type;              /* Content-Type */
-    const char *coding;            /* Content-Encoding or NULL */
-    struct rf_buf fields;          /* more header lines */
+    const char *type;     /* Content-Type */
+    const char *coding;   /* Content-Encoding or NULL */
+    struct rf_buf fields; /* more header lines */
     const struct rf_node_fault *fault[RF_LAYERS];
     uint64_t now_ns, sleep_ns;
 };
@@ -202,7 +203,8 @@ bool rf_node_refuse_rate(struct rf_node *node, unsigned *status);
 /** Check the requests in progress. @return as above. */
 bool rf_node_refuse_concurrency(struct rf_node *node, unsigned *status);
 /** Write what a refusal says into `work`. @param wait_ns for Retry-After. @return the status. */
-unsigned rf_node_refuse_say(struct rf_node *node, const struct rf_node_refusal *r, uint64_t wait_ns);
+unsigned rf_node_refuse_say(struct rf_node *node, const struct rf_node_refusal *r,
+                            uint64_t wait_ns);
 /** Write a 413 body for a body of `length` bytes (0: unknown). */
 void rf_node_refuse_body(struct rf_node *node, uint64_t length);
 /** The error object of a member that was refused alone; appended to `out`. */

@@ -55,20 +55,15 @@ static struct rpcfan_slice slice(struct rpcfan_slice text, uint64_t from, uint64
     return (struct rpcfan_slice){text.data + from, (size_t)(to - from)};
 }
 
-/* Read on from a value's first token to its last. @return false where the text ends first. */
+/* Read on from a value's first token, which stands inside of one bracket, to its last.
+ * @return false where the text ends first. */
 static bool skip_value(struct rf_scan *s, struct rpcfan_slice text, size_t *pos, enum rf_tok tok,
                        struct rpcfan_slice *value)
 {
     uint64_t from = s->start;
-    uint32_t outside = s->depth;
-    if (tok == RF_TOK_OBJECT || tok == RF_TOK_ARRAY) {
-        outside--;
-        while (s->depth > outside) {
-            tok = rf_scan_next(s, text.data, text.len, pos);
-            if (tok == RF_TOK_MORE || tok == RF_TOK_ERROR)
-                return false;
-        }
-    }
+    if ((tok == RF_TOK_OBJECT || tok == RF_TOK_ARRAY) &&
+        rf_scan_skip(s, text.data, text.len, pos, 1) <= RF_TOK_ERROR)
+        return false;
     *value = slice(text, from, s->end);
     return true;
 }
@@ -78,8 +73,8 @@ bool rf_node_items_init(struct rf_node_items *it, struct rpcfan_slice text)
     it->text = text;
     it->pos = 0;
     rf_scan_init(&it->scan, RF_SCAN_DEPTH);
-    it->broken = text.len == 0 ||
-                 rf_scan_next(&it->scan, text.data, text.len, &it->pos) != RF_TOK_ARRAY;
+    it->broken =
+        text.len == 0 || rf_scan_next(&it->scan, text.data, text.len, &it->pos) != RF_TOK_ARRAY;
     return !it->broken;
 }
 
@@ -119,11 +114,9 @@ struct rpcfan_slice rf_node_field(struct rpcfan_slice object, const char *key)
     for (;;) {
         if (rf_scan_next(&s, object.data, object.len, &pos) != RF_TOK_KEY)
             return none;
-        bool match = s.end - s.start == len + 2 &&
-                     memcmp(object.data + s.start + 1, key, len) == 0;
+        bool match = s.end - s.start == len + 2 && memcmp(object.data + s.start + 1, key, len) == 0;
         enum rf_tok tok = rf_scan_next(&s, object.data, object.len, &pos);
-        if (tok == RF_TOK_MORE || tok == RF_TOK_ERROR ||
-            !skip_value(&s, object, &pos, tok, &value))
+        if (tok == RF_TOK_MORE || tok == RF_TOK_ERROR || !skip_value(&s, object, &pos, tok, &value))
             return none;
         if (match)
             return value;
@@ -296,8 +289,12 @@ static enum rf_node_answer sim_null(const struct rf_node_ask *ask, struct rf_buf
 }
 
 static const struct rf_node_method sim_methods[] = {
-    {"sim_echo", 8, sim_echo},   {"sim_big", 7, sim_big},     {"sim_sleep", 9, sim_sleep},
-    {"sim_error", 9, sim_error}, {"sim_count", 9, sim_count}, {"sim_null", 8, sim_null},
+    {"sim_echo", 8, sim_echo},
+    {"sim_big", 7, sim_big},
+    {"sim_sleep", 9, sim_sleep},
+    {"sim_error", 9, sim_error},
+    {"sim_count", 9, sim_count},
+    {"sim_null", 8, sim_null},
     {NULL, 0, NULL},
 };
 

@@ -1,5 +1,5 @@
-/* node_methods.h - what the fake node answers: a pure function of chain, method, params and head, so
- * that a test computes the expected answer with the very same call. */
+/* node_methods.h - what the fake node answers: a pure function of chain, method, params and head,
+ * so that a test computes the expected answer with the very same call. */
 #ifndef RF_SIM_NODE_METHODS_H
 #define RF_SIM_NODE_METHODS_H
 
@@ -41,7 +41,8 @@ struct rf_node_digest {
     uint64_t a, b;
 };
 
-/** Digest of a method and its params; params without whitespace between tokens, none counts as []. */
+/** Digest of a method and its params; params without whitespace between tokens, none counts as [].
+ */
 struct rf_node_digest rf_node_digest(struct rpcfan_slice method, struct rpcfan_slice params);
 
 /** A walk over the elements of a JSON array. */
@@ -54,7 +55,8 @@ struct rf_node_items {
 
 /** Begin. @return false (and `broken`) where the text does not begin with an array. */
 bool rf_node_items_init(struct rf_node_items *it, struct rpcfan_slice text);
-/** The next element, raw. @return false at the end; then `broken` says whether the text was whole. */
+/** The next element, raw. @return false at the end; then `broken` says whether the text was whole.
+ */
 bool rf_node_items_next(struct rf_node_items *it, struct rpcfan_slice *item);
 
 /** The `i`-th element of a params array, raw. len 0: there is none, or params is no array. */

@@ -8,16 +8,16 @@
 
 /* How a refusal of a batch is wrapped. */
 enum wrap {
-    WRAP_OBJECT,   /* one error object, id null */
-    WRAP_FIRST,    /* an array of one error, with the first call's id */
-    WRAP_NULL_ID,  /* an array of one error, with id null */
-    WRAP_TEXT,     /* the message as plain text */
-    WRAP_EMPTY     /* nothing */
+    WRAP_OBJECT,  /* one error object, id null */
+    WRAP_FIRST,   /* an array of one error, with the first call's id */
+    WRAP_NULL_ID, /* an array of one error, with id null */
+    WRAP_TEXT,    /* the message as plain text */
+    WRAP_EMPTY    /* nothing */
 };
 
-const char *const rf_node_batch_shapes[] = {"geth",   "erigon", "base",  "proxyd",     "drpc",
-                                            "ronin",  "ankr",   "infura", "alchemy",   "object",
-                                            "http400", "empty", "null-array", NULL};
+const char *const rf_node_batch_shapes[] = {"geth",    "erigon", "base",       "proxyd",  "drpc",
+                                            "ronin",   "ankr",   "infura",     "alchemy", "object",
+                                            "http400", "empty",  "null-array", NULL};
 
 /* In the order of the names above. A `@` in a message is the cap, a `#` the size that was asked. */
 static const struct {
@@ -31,8 +31,9 @@ static const struct {
      "batch limit @ exceeded (can increase by --rpc.batch.limit). Requested batch of size: #"},
     {200, WRAP_OBJECT, -32014, "maximum @ calls in 1 batch"},
     {413, WRAP_OBJECT, -32014, "too many RPC calls in batch request"},
-    {500, WRAP_OBJECT, 31, "Batch of more than @ requests are not allowed on free tier, to use "
-                           "bigger batch consider upgrading to paid tier"},
+    {500, WRAP_OBJECT, 31,
+     "Batch of more than @ requests are not allowed on free tier, to use "
+     "bigger batch consider upgrading to paid tier"},
     {400, WRAP_TEXT, 0, "too many requests"},
     {200, WRAP_OBJECT, -32600, "Too many [\"%\"] methods in the batch"},
     {200, WRAP_OBJECT, -32600, "batch item count exceeded"},
@@ -76,8 +77,8 @@ static void error_response(struct rf_buf *out, struct rpcfan_slice id, int64_t c
 }
 
 /* The message with its numbers put in; NUL-terminated. */
-static const char *fill_in(struct rf_buf *text, const char *message, const struct rf_node_batch *rule,
-                           unsigned n)
+static const char *fill_in(struct rf_buf *text, const char *message,
+                           const struct rf_node_batch *rule, unsigned n)
 {
     rf_buf_reset(text, RF_NODE_KEEP);
     for (const char *p = message; *p != '\0'; p++) {
@@ -158,8 +159,9 @@ unsigned rf_node_refuse_say(struct rf_node *node, const struct rf_node_refusal *
         break;
     case RF_BODY_HTML:
         w->type = "text/html; charset=utf-8";
-        rf_buf_printf(&w->body, "<!DOCTYPE html>\n<html><head><title>%u %s</title></head>"
-                                "<body><h1>%s</h1></body></html>\n",
+        rf_buf_printf(&w->body,
+                      "<!DOCTYPE html>\n<html><head><title>%u %s</title></head>"
+                      "<body><h1>%s</h1></body></html>\n",
                       status, rf_node_http_reason(status), r->message);
         break;
     case RF_BODY_EMPTY:
@@ -274,8 +276,8 @@ void rf_node_refuse_body(struct rf_node *node, uint64_t length)
     }
     w->type = "text/plain; charset=utf-8";
     if (length > 0)
-        rf_buf_printf(&w->body, "content length too large (%llu>%llu)\n", (unsigned long long)length,
-                      (unsigned long long)node->conf->body_max);
+        rf_buf_printf(&w->body, "content length too large (%llu>%llu)\n",
+                      (unsigned long long)length, (unsigned long long)node->conf->body_max);
     else
         rf_buf_str(&w->body, "http: request body too large\n");
 }

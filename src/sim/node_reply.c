@@ -97,7 +97,8 @@ static void connection_field(struct rf_node *node, struct rf_node_conn *c)
 {
     const struct rf_node_conf *conf = node->conf;
     bool secret = false;
-    if (conf->keepalive_requests > 0 && c->served + 1 >= conf->keepalive_requests && !c->plan.close) {
+    if (conf->keepalive_requests > 0 && c->served + 1 >= conf->keepalive_requests &&
+        !c->plan.close) {
         secret = !conf->keepalive_announce;
         c->plan.close = true;
     }

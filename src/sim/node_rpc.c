@@ -137,8 +137,7 @@ static enum rf_node_answer amend(struct rf_node *node, const struct rf_node_memb
         w->body.len = at;
         rf_node_error(&w->body, -32000, "already known", NULL);
         return RF_NODE_ERROR;
-    } else if (is(m->method, "sim_sleep", 9) &&
-               rf_node_number(rf_node_param(m->params, 0), &ms)) {
+    } else if (is(m->method, "sim_sleep", 9) && rf_node_number(rf_node_param(m->params, 0), &ms)) {
         w->sleep_ns = rf_max_u64(w->sleep_ns, rf_min_u64(ms, SLEEP_MAX_MS) * RF_MS);
     }
     return answer;
@@ -345,7 +344,8 @@ void rf_node_handle(struct rf_node *node, struct rf_node_conn *c, struct rpcfan_
     if (parse(node, body)) {
         rf_node_bump(&node->stats.members, w->n);
         for (unsigned i = 0; i < w->n; i++)
-            rf_node_bump(&node->stats.notifications, w->member[i].valid && w->member[i].id.len == 0);
+            rf_node_bump(&node->stats.notifications,
+                         w->member[i].valid && w->member[i].id.len == 0);
         if (w->batch && w->n > node->stats.batch_max.v)
             node->stats.batch_max.v = w->n;
         status = answer(node, c);

@@ -1,4 +1,5 @@
-/* node_seen.c - the table of executed calls. Written by the node's thread, read by tests' threads. */
+/* node_seen.c - the table of executed calls. Written by the node's thread, read by tests' threads.
+ */
 #include "sim/node_seen.h"
 
 #include "base/mem.h"

@@ -26,7 +26,8 @@ struct rf_node_seen_table {
 enum rpcfan_err rf_node_seen_init(struct rf_node_seen_table *t);
 /** Free. */
 void rf_node_seen_fini(struct rf_node_seen_table *t);
-/** Count one. @return the count with it; 0 where the table is full or out of memory. Thread: any. */
+/** Count one. @return the count with it; 0 where the table is full or out of memory. Thread: any.
+ */
 uint64_t rf_node_seen_add(struct rf_node_seen_table *t, struct rf_node_digest key);
 /** The count so far. Thread: any. */
 uint64_t rf_node_seen_get(struct rf_node_seen_table *t, struct rf_node_digest key);

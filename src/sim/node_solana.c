@@ -92,7 +92,8 @@ static void account(const struct rf_node_ask *ask, struct rpcfan_slice key, stru
     quoted_base64(out, d, DATA_BYTES);
     rf_buf_str(out, ",\"base64\"],\"executable\":false,\"lamports\":");
     rf_buf_u64(out, d.a % UINT64_C(1000000000000));
-    rf_buf_str(out, ",\"owner\":\"" TOKEN_PROGRAM "\",\"rentEpoch\":18446744073709551615,\"space\":");
+    rf_buf_str(out,
+               ",\"owner\":\"" TOKEN_PROGRAM "\",\"rentEpoch\":18446744073709551615,\"space\":");
     rf_buf_u64(out, DATA_BYTES);
     rf_buf_char(out, '}');
 }
@@ -123,12 +124,12 @@ static bool behind(const struct rf_node_ask *ask, struct rf_buf *out)
 {
     uint64_t wanted;
     for (unsigned i = 0; i < 2; i++) {
-        struct rpcfan_slice floor =
-            rf_node_field(rf_node_param(ask->params, i), "minContextSlot");
+        struct rpcfan_slice floor = rf_node_field(rf_node_param(ask->params, i), "minContextSlot");
         if (floor.len == 0 || !rf_node_number(floor, &wanted) || wanted <= ask->chain->head)
             continue;
-        rf_buf_str(out, "{\"code\":-32016,\"message\":\"Minimum context slot has not been reached\","
-                        "\"data\":{\"contextSlot\":");
+        rf_buf_str(out,
+                   "{\"code\":-32016,\"message\":\"Minimum context slot has not been reached\","
+                   "\"data\":{\"contextSlot\":");
         rf_buf_u64(out, ask->chain->head);
         rf_buf_str(out, "}}");
         return true;

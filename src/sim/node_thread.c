@@ -1,5 +1,5 @@
-/* node_thread.c - what other threads may ask of a node: counters, seen calls, and a node that runs in
- * a thread of its own. Called by tests and by `rpcfan sim`. */
+/* node_thread.c - what other threads may ask of a node: counters, seen calls, and a node that runs
+ * in a thread of its own. Called by tests and by `rpcfan sim`. */
 #include <string.h>
 #include "sim/node_int.h"
 
@@ -24,7 +24,7 @@ static void run(void *arg)
     boot->rc = rf_node_start(&loop, boot->opts, &boot->node, boot->err);
     if (boot->rc == RPCFAN_OK)
         boot->node->own_thread = true;
-    uv_sem_post(&boot->up); /* `boot` belongs to the starter from here on */
+    uv_sem_post(&boot->up);        /* `boot` belongs to the starter from here on */
     uv_run(&loop, UV_RUN_DEFAULT); /* after a failed start it closes what was open */
     uv_loop_close(&loop);
 }

@@ -71,7 +71,8 @@ enum rpcfan_err rf_node_words_done(struct rf_node_words *w)
     return w->failed ? RPCFAN_ECONFIG : RPCFAN_OK;
 }
 
-/* The '=' of key=value; a JSON text or a quoted sentence may hold one too, but not behind a name. */
+/* The '=' of key=value; a JSON text or a quoted sentence may hold one too, but not behind a name.
+ */
 static char *equals(char *word)
 {
     char *p = word;

@@ -7,6 +7,9 @@ case ${BUILD:-build} in
 /*) rpcfan=$BUILD/rpcfan ;;
 *) rpcfan=$PWD/${BUILD:-build}/rpcfan ;;
 esac
+# A sanitizer's own memory says nothing about ours: memory bounds hold for plain builds only.
+if grep -qa __asan_init "$rpcfan"; then sanitized=1; else sanitized=0; fi
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1}
 dir=$(mktemp -d)
 started=()
 failures=0
@@ -65,6 +68,12 @@ err_lacks() { if grep -qF -- "$1" "$dir/err"; then wrong "stderr has '$1'"; fi; 
 same() { cmp -s "$1" "$2" || wrong "$(cmp "$1" "$2" 2>&1 | head -1)"; }
 # has_size FILE N: FILE has at least N bytes.
 has_size() { [ -f "$1" ] && [ "$(stat -c %s "$1")" -ge "$2" ]; }
+
+# memory_below KIB LIMIT
+memory_below() {
+    [ "$1" -gt 0 ] || wrong "its memory was never seen"
+    [ "$sanitized" = 1 ] || [ "$1" -lt "$2" ] || wrong "$1 KiB of memory, not below $2"
+}
 
 finish() {
     echo "$cases cases, $failures failures"

@@ -1,5 +1,5 @@
-/* sim_client.h - what the fake node's tests talk with: one libcurl handle, and raw sockets. Included
- * by test_sim*.c only. */
+/* sim_client.h - what the fake node's tests talk with: one libcurl handle, and raw sockets.
+ * Included by test_sim*.c only. */
 #ifndef SIM_CLIENT_H
 #define SIM_CLIENT_H
 

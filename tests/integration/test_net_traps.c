@@ -19,7 +19,7 @@
 
 #define CALL "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"m\",\"params\":[]}"
 #define ANSWER "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"0x10\"}"
-#define REFUSED 2000
+#define REFUSED 10000
 
 static void serve_well(struct raw_conn *c, void *arg)
 {

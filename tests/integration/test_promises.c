@@ -36,7 +36,7 @@ static void assert_all_ok(const struct tally *t, unsigned n)
 static void limit_case(const char *kind, unsigned n)
 {
     char script[128];
-    snprintf(script, sizeof script, "rate 200/1s kind=%s refuse=http429\n", kind);
+    snprintf(script, sizeof script, "rate 200/1s kind=%s refuse=http429 retry-after=seconds\n", kind);
     const char *scripts[] = {script};
     struct fixture f;
     fixture_init(&f, 1, scripts);

@@ -58,8 +58,8 @@ static void test_answer_every_method_as_computed(void **state)
     script("chain-id 56\nhead 5000\n");
     for (size_t i = 0; i < RF_COUNT(library); i++) {
         struct rf_buf request = {0}, want = {0}, payload = {0};
-        rf_buf_printf(&request, "{\"jsonrpc\":\"2.0\",\"id\":%zu,\"method\":\"%s\",\"params\":%s}", i,
-                      library[i].method, library[i].params);
+        rf_buf_printf(&request, "{\"jsonrpc\":\"2.0\",\"id\":%zu,\"method\":\"%s\",\"params\":%s}",
+                      i, library[i].method, library[i].params);
         rf_buf_char(&request, '\0');
         enum rf_node_answer answer = rf_node_answer(
             &chain, (struct rpcfan_slice){library[i].method, strlen(library[i].method)},
@@ -82,13 +82,16 @@ static void test_answer_known_values(void **state)
 {
     (void)state;
     script("chain-id 137\nhead 255\n");
-    expect("{\"id\":1,\"method\":\"eth_chainId\"}", "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"0x89\"}");
-    expect("{\"id\":1,\"method\":\"net_version\"}", "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"137\"}");
+    expect("{\"id\":1,\"method\":\"eth_chainId\"}",
+           "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"0x89\"}");
+    expect("{\"id\":1,\"method\":\"net_version\"}",
+           "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"137\"}");
     expect("{\"id\":1,\"method\":\"eth_blockNumber\"}",
            "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"0xff\"}");
     expect("{\"id\":1,\"method\":\"getSlot\"}", "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":255}");
     expect("{\"id\":1,\"method\":\"getSlot\",\"params\":[{\"minContextSlot\":256}]}",
-           "{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-32016,\"message\":\"Minimum context slot "
+           "{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-32016,\"message\":\"Minimum context "
+           "slot "
            "has not been reached\",\"data\":{\"contextSlot\":255}}}");
     assert_non_null(strstr(post("{\"id\":1,\"method\":\"getAccountInfo\",\"params\":[" KEY "]}"),
                            "\"rentEpoch\":18446744073709551615"));
@@ -98,14 +101,17 @@ static void test_answer_does_not_depend_on_whitespace(void **state)
 {
     (void)state;
     struct rf_buf one = {0};
-    const char *got = post("{\"id\":1,\"method\":\"eth_getBalance\",\"params\":[" ADDRESS ",\"latest\"]}");
+    const char *got =
+        post("{\"id\":1,\"method\":\"eth_getBalance\",\"params\":[" ADDRESS ",\"latest\"]}");
     rf_buf_str(&one, got);
     rf_buf_char(&one, '\0');
     assert_null(strstr(one.data, "error"));
     assert_string_equal(
-        post("{\"id\":1,\"method\":\"eth_getBalance\",\"params\": [ " ADDRESS " ,\n\"latest\" ] }"), one.data);
+        post("{\"id\":1,\"method\":\"eth_getBalance\",\"params\": [ " ADDRESS " ,\n\"latest\" ] }"),
+        one.data);
     assert_string_not_equal(
-        post("{\"id\":1,\"method\":\"eth_getBalance\",\"params\":[" ADDRESS ",\"late st\"]}"), one.data);
+        post("{\"id\":1,\"method\":\"eth_getBalance\",\"params\":[" ADDRESS ",\"late st\"]}"),
+        one.data);
     rf_buf_fini(&one);
 }
 
@@ -114,10 +120,12 @@ static void test_answer_block_is_the_same_by_number_and_tag(void **state)
     (void)state;
     struct rf_buf one = {0};
     script("head 255");
-    rf_buf_str(&one, post("{\"id\":1,\"method\":\"eth_getBlockByNumber\",\"params\":[\"latest\",false]}"));
+    rf_buf_str(
+        &one, post("{\"id\":1,\"method\":\"eth_getBlockByNumber\",\"params\":[\"latest\",false]}"));
     rf_buf_char(&one, '\0');
     assert_string_equal(
-        post("{\"id\":1,\"method\":\"eth_getBlockByNumber\",\"params\":[\"0xff\",false]}"), one.data);
+        post("{\"id\":1,\"method\":\"eth_getBlockByNumber\",\"params\":[\"0xff\",false]}"),
+        one.data);
     rf_buf_fini(&one);
 }
 
@@ -168,7 +176,7 @@ static void test_notification_gets_no_answer(void **state)
 static void test_errors_as_the_specification_says(void **state)
 {
     (void)state;
-#define ERROR(code, text) \
+#define ERROR(code, text)                                                                          \
     "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":" code ",\"message\":\"" text "\"}}"
     expect("{\"id\":1,\"method\"", ERROR("-32700", "Parse error"));
     expect("[{\"id\":1,\"method\":\"sim_null\"},", ERROR("-32700", "Parse error"));
@@ -176,11 +184,14 @@ static void test_errors_as_the_specification_says(void **state)
     expect("[]", ERROR("-32600", "Invalid request"));
     expect("7", ERROR("-32600", "Invalid request"));
     expect("[1]", "[" ERROR("-32600", "Invalid request") "]");
-    expect("{\"id\":1,\"method\":2}",
-           "{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-32600,\"message\":\"Invalid request\"}}");
-    assert_non_null(strstr(post("{\"id\":1,\"method\":\"a\\u0062\"}"), "the method ab does not exist"));
-    assert_non_null(strstr(post("{\"id\":1,\"method\":\"eth_getBalance\",\"params\":[\"0x1\"]}"), "-32602"));
-    assert_non_null(strstr(post("{\"id\":1,\"method\":\"getBalance\",\"params\":[\"0\"]}"), "-32602"));
+    expect("{\"id\":1,\"method\":2}", "{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-32600,"
+                                      "\"message\":\"Invalid request\"}}");
+    assert_non_null(
+        strstr(post("{\"id\":1,\"method\":\"a\\u0062\"}"), "the method ab does not exist"));
+    assert_non_null(
+        strstr(post("{\"id\":1,\"method\":\"eth_getBalance\",\"params\":[\"0xzz\"]}"), "-32602"));
+    assert_non_null(
+        strstr(post("{\"id\":1,\"method\":\"getBalance\",\"params\":[\"0\"]}"), "-32602"));
     assert_int_equal(counters().invalid, 7);
 }
 
@@ -218,7 +229,8 @@ static void test_count_grows_past_the_first_table(void **state)
     for (int round = 1; round <= 2; round++) {
         rf_buf_reset(&b, SIZE_MAX);
         for (int i = 0; i < 3000; i++)
-            rf_buf_printf(&b, "%s{\"id\":%d,\"method\":\"sim_count\",\"params\":[%d]}", i ? "," : "[", i, i);
+            rf_buf_printf(&b, "%s{\"id\":%d,\"method\":\"sim_count\",\"params\":[%d]}",
+                          i ? "," : "[", i, i);
         rf_buf_str(&b, "]");
         rf_buf_char(&b, '\0');
         char want[32];
@@ -232,8 +244,10 @@ static void test_canned_answer_replaces_the_method(void **state)
 {
     (void)state;
     script("answer eth_chainId '\"0x7\"'\nanswer my_* '{\"a\": [1]}'");
-    expect("{\"id\":1,\"method\":\"eth_chainId\"}", "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"0x7\"}");
-    expect("{\"id\":1,\"method\":\"my_own\"}", "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"a\": [1]}}");
+    expect("{\"id\":1,\"method\":\"eth_chainId\"}",
+           "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"0x7\"}");
+    expect("{\"id\":1,\"method\":\"my_own\"}",
+           "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"a\": [1]}}");
 }
 
 static void test_sleep_delays_at_least_so_long(void **state)
@@ -366,7 +380,8 @@ static void test_listen_addresses(void **state)
     (void)state;
     struct rpcfan_error err = {0};
     struct rf_node *other;
-    static const char *const bad[] = {"", "x", "127.0.0.1", "127.0.0.1:99999", "[::1:5", "host.example:1"};
+    static const char *const bad[] = {
+        "", "x", "127.0.0.1", "127.0.0.1:99999", "[::1:5", "host.example:1"};
     for (size_t i = 0; i < RF_COUNT(bad); i++) {
         struct rf_node_options opts = {.listen = bad[i]};
         assert_int_equal(rf_node_start_thread(&opts, &other, &err), RPCFAN_EINVAL);
@@ -420,7 +435,8 @@ static void test_example_scripts_are_valid(void **state)
 static void test_out_of_memory_is_an_error_and_passes(void **state)
 {
     (void)state;
-    struct rf_node_options opts = {.script = "rate 5/1s kind=sliding\nfault hang method=x\nanswer a 1"};
+    struct rf_node_options opts = {.script =
+                                       "rate 5/1s kind=sliding\nfault hang method=x\nanswer a 1"};
     struct rf_node *other = NULL;
     uint64_t n = 0;
     do {
@@ -435,9 +451,11 @@ static void test_out_of_memory_is_an_error_and_passes(void **state)
         teardown_node(NULL);
         setup_node(NULL);
         rf_alloc_fail_at(n); /* the client's own buffers may be what fails */
-        post("[{\"id\":1,\"method\":\"sim_count\"},{\"id\":2,\"method\":\"sim_big\",\"params\":[9000]}]");
+        post("[{\"id\":1,\"method\":\"sim_count\"},{\"id\":2,\"method\":\"sim_big\",\"params\":["
+             "9000]}]");
         rf_alloc_fail_at(0);
-        expect("{\"id\":1,\"method\":\"sim_null\"}", "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":null}");
+        expect("{\"id\":1,\"method\":\"sim_null\"}",
+               "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":null}");
     }
 }
 

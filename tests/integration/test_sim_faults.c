@@ -1,5 +1,5 @@
-/* test_sim_faults.c - the fake node misbehaving: refusals of every shape, and every fault, each seen
- * with a client's eyes. */
+/* test_sim_faults.c - the fake node misbehaving: refusals of every shape, and every fault, each
+ * seen with a client's eyes. */
 #include "sim_client.h"
 
 #include "json/scan.h"
@@ -8,10 +8,10 @@
 #define CALL "{\"id\":1,\"method\":\"sim_null\"}"
 #define ANSWER "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":null}"
 #define M(id) "{\"jsonrpc\":\"2.0\",\"id\":" id ",\"result\":null}"
-#define BATCH                                                                                  \
-    "[{\"id\":1,\"method\":\"sim_null\"},{\"id\":2,\"method\":\"sim_null\"},"                 \
+#define BATCH                                                                                      \
+    "[{\"id\":1,\"method\":\"sim_null\"},{\"id\":2,\"method\":\"sim_null\"},"                      \
     "{\"id\":3,\"method\":\"sim_null\"}]"
-#define REFUSED(id, code, text) \
+#define REFUSED(id, code, text)                                                                    \
     "{\"jsonrpc\":\"2.0\",\"id\":" id ",\"error\":{\"code\":" code ",\"message\":\"" text "\"}}"
 
 static void test_rate_refuses_with_429_and_recovers(void **state)
@@ -77,8 +77,9 @@ static void test_rate_refusal_shapes(void **state)
     assert_non_null(strstr(last.head.data, "Retry-After: 7\r\n"));
     script("rate 1/60s refuse=http200 code=429 data='{\"rate\":1}'");
     post(CALL);
-    assert_string_equal(post(CALL), "{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":429,\"message\":"
-                                    "\"rate limit exceeded\",\"data\":{\"rate\":1}}}");
+    assert_string_equal(post(CALL),
+                        "{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":429,\"message\":"
+                        "\"rate limit exceeded\",\"data\":{\"rate\":1}}}");
     assert_int_equal(last.status, 200);
 }
 
@@ -133,14 +134,16 @@ static void test_batch_cap_shapes_of_providers(void **state)
     } cases[] = {
         {"batch-max 2", 200, "[" REFUSED("1", "-32600", "batch too large") "]"},
         {"batch-max 2 shape=erigon", 200,
-         REFUSED("null", "-32600", "batch limit 2 exceeded (can increase by --rpc.batch.limit). "
-                                   "Requested batch of size: 3")},
+         REFUSED("null", "-32600",
+                 "batch limit 2 exceeded (can increase by --rpc.batch.limit). "
+                 "Requested batch of size: 3")},
         {"batch-max 2 shape=base", 200, REFUSED("null", "-32014", "maximum 2 calls in 1 batch")},
         {"batch-max 2 shape=proxyd", 413,
          REFUSED("null", "-32014", "too many RPC calls in batch request")},
         {"batch-max 2 shape=drpc", 500,
-         REFUSED("null", "31", "Batch of more than 2 requests are not allowed on free tier, to use "
-                               "bigger batch consider upgrading to paid tier")},
+         REFUSED("null", "31",
+                 "Batch of more than 2 requests are not allowed on free tier, to use "
+                 "bigger batch consider upgrading to paid tier")},
         {"batch-max 2 shape=ronin", 400, "too many requests"},
         {"batch-max 2 shape=infura", 200, REFUSED("null", "-32600", "batch item count exceeded")},
         {"batch-max 2 shape=alchemy", 200,
@@ -214,7 +217,8 @@ static void test_batches_are_spoilt(void **state)
     script("fault shuffle");
     const char *got = post(BATCH);
     assert_string_not_equal(got, "[" M("1") "," M("2") "," M("3") "]");
-    assert_int_equal(occurrences(got, M("1")) + occurrences(got, M("2")) + occurrences(got, M("3")), 3);
+    assert_int_equal(occurrences(got, M("1")) + occurrences(got, M("2")) + occurrences(got, M("3")),
+                     3);
     assert_int_equal(strlen(got), strlen("[" M("1") "," M("2") "," M("3") "]"));
     script("fault missing n=2");
     assert_int_equal(occurrences(post(BATCH), "result"), 1);
@@ -239,12 +243,15 @@ static void test_text_is_spoilt(void **state)
     static const struct {
         const char *line;
         bool valid;
-    } cases[] = {{"fault invalid-json", false}, {"fault invalid-utf8", false},
-                 {"fault bom", false},          {"fault pretty", true},
+    } cases[] = {{"fault invalid-json", false},
+                 {"fault invalid-utf8", false},
+                 {"fault bom", false},
+                 {"fault pretty", true},
                  {"fault empty", false}};
     for (size_t i = 0; i < RF_COUNT(cases); i++) {
         script(cases[i].line);
-        const char *got = post("[" CALL ",{\"id\":2,\"method\":\"sim_echo\",\"params\":[[],{\"a\":{}}]}]");
+        const char *got =
+            post("[" CALL ",{\"id\":2,\"method\":\"sim_echo\",\"params\":[[],{\"a\":{}}]}]");
         assert_int_equal(rf_json_check(got, strlen(got), RF_SCAN_DEPTH, NULL) == RPCFAN_OK,
                          cases[i].valid);
         assert_int_equal(last.status, 200);

@@ -1,5 +1,5 @@
-/* test_sim_http.c - the fake node as an HTTP/1.1 server, over raw sockets: framing, pipelines, caps,
- * keep-alive, slow peers. */
+/* test_sim_http.c - the fake node as an HTTP/1.1 server, over raw sockets: framing, pipelines,
+ * caps, keep-alive, slow peers. */
 #include "sim_client.h"
 
 #include "sim/node_http.h"
@@ -63,8 +63,9 @@ static void test_request_byte_by_byte(void **state)
 {
     (void)state;
     struct rf_buf out = {0};
-    static const char text[] = "POST / HTTP/1.1\r\ntransfer-encoding:  chunked \r\n\r\n"
-                               "5;x=y\r\n{\"id\"\r\n17\r\n:1,\"method\":\"sim_null\"}\r\n0\r\nT: r\r\n\r\n";
+    static const char text[] =
+        "POST / HTTP/1.1\r\ntransfer-encoding:  chunked \r\n\r\n"
+        "5;x=y\r\n{\"id\"\r\n17\r\n:1,\"method\":\"sim_null\"}\r\n0\r\nT: r\r\n\r\n";
     int fd = raw_connect(), one = 1;
     setsockopt(fd, 6, 1, &one, sizeof one); /* TCP_NODELAY */
     for (size_t i = 0; i + 1 < sizeof text; i++)
@@ -103,7 +104,8 @@ static void test_bad_requests_are_refused_and_closed(void **state)
         {"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n", "HTTP/1.1 400 "},
         {"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", "HTTP/1.1 400 "},
         {"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "HTTP/1.1 400 "},
-        {"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "HTTP/1.1 400 "},
+        {"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+         "HTTP/1.1 400 "},
         {"POST / HTTP/1.1\r\nno colon\r\n\r\n", "HTTP/1.1 400 "},
         {"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", "HTTP/1.1 501 "},
         {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "HTTP/1.1 400 "},
@@ -143,8 +145,11 @@ static void test_body_over_the_cap_is_413_with_both_framings(void **state)
     assert_non_null(strstr(out.data, "HTTP/1.1 413 "));
     assert_non_null(strstr(out.data, "content length too large (28>20)"));
     rf_buf_reset(&out, SIZE_MAX);
-    assert_int_equal(exchange("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n0123456789abcdef"
-                              "\r\n5\r\nabcde\r\n0\r\n\r\n", &out), 1);
+    assert_int_equal(
+        exchange("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n0123456789abcdef"
+                 "\r\n5\r\nabcde\r\n0\r\n\r\n",
+                 &out),
+        1);
     assert_non_null(strstr(out.data, "HTTP/1.1 413 "));
     script("body-max 20 shape=proxyd");
     assert_non_null(strstr(post(CALL), "-32021"));
@@ -198,7 +203,8 @@ static void test_http_1_0_and_connection_close_end_it(void **state)
     assert_non_null(strstr(out.data, ANSWER));
     rf_buf_reset(&out, SIZE_MAX);
     assert_int_equal(
-        exchange("POST / HTTP/1.1\r\nConnection: close\r\nContent-Length: 28\r\n\r\n" CALL, &out), 1);
+        exchange("POST / HTTP/1.1\r\nConnection: close\r\nContent-Length: 28\r\n\r\n" CALL, &out),
+        1);
     assert_non_null(strstr(out.data, "Connection: close\r\n"));
     rf_buf_fini(&out);
 }
@@ -262,7 +268,8 @@ static void test_slow_reader_is_bounded_and_loses_nothing(void **state)
     struct rf_buf out = {0};
     int fd = raw_connect(), sent = 0;
     size_t at = 0, len = sizeof ask - 1;
-    /* 50 MB of answers and 20 MB of requests: whatever the kernel's buffers, one side must block. */
+    /* 50 MB of answers and 20 MB of requests: whatever the kernel's buffers, one side must block.
+     */
     while (sent < 200000) {
         struct pollfd p = {.fd = fd, .events = POLLOUT};
         if (poll(&p, 1, 200) != 1)

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define RAW_REQUEST_MAX (1024 * 1024)
+#define RAW_REQUEST_MAX (2 * 1024 * 1024)
 
 struct raw_server;
 

@@ -72,7 +72,8 @@ static void test_trim_only_where_it_pays(void **state)
 static void *share(void *arg)
 {
     for (int i = 0; i < 100000; i++) {
-        struct rf_blob *b = rf_blob_ref(arg);
+        struct rf_blob *b = arg;
+        rf_blob_ref(b, 1);
         if (b->data[0] != 'z')
             return NULL;
         rf_blob_unref(b);
@@ -87,8 +88,10 @@ static void test_owners_on_several_threads(void **state)
     struct rf_blob *b = rf_blob_new(1);
     assert_true(rf_blob_add(b, "z", 1));
     pthread_t thread[4];
-    for (size_t i = 0; i < RF_COUNT(thread); i++)
-        assert_int_equal(pthread_create(&thread[i], NULL, share, rf_blob_ref(b)), 0);
+    for (size_t i = 0; i < RF_COUNT(thread); i++) {
+        rf_blob_ref(b, 1);
+        assert_int_equal(pthread_create(&thread[i], NULL, share, b), 0);
+    }
     for (size_t i = 0; i < RF_COUNT(thread); i++) {
         void *done;
         pthread_join(thread[i], &done);

@@ -17,6 +17,7 @@ static struct rf_limiter one(uint64_t count, uint64_t window_ms, enum rpcfan_uni
     struct rf_limiter lim;
     struct rpcfan_limit l = {.count = count, .window_ms = window_ms, .unit = unit};
     assert_int_equal(rf_limiter_init(&lim, &l, 1), RPCFAN_OK);
+    lim.rtt_ns = 0;
     return lim;
 }
 
@@ -181,14 +182,15 @@ static void test_margin_bounds(void **state)
     struct rpcfan_limit l[] = {{.count = 1, .window_ms = 2000}, {.count = 1, .window_ms = 2001}};
     struct rf_limiter lim;
     assert_int_equal(rf_limiter_init(&lim, l, 2), RPCFAN_OK);
+    lim.rtt_ns = 0;
     for (int i = 0; i < 20; i++)
         rf_limiter_throttled(&lim);
     assert_int_equal(lim.w[0].margin_ns, 300 * RF_MS);
     assert_int_equal(lim.w[1].margin_ns, 0); /* receive-stamped: needs none */
-    rf_limiter_succeeded(&lim);
+    rf_limiter_succeeded(&lim, 0);
     assert_int_equal(lim.w[0].margin_ns, 300 * RF_MS - 100 * RF_US);
     for (int i = 0; i < 5000; i++)
-        rf_limiter_succeeded(&lim);
+        rf_limiter_succeeded(&lim, 0);
     assert_int_equal(lim.w[0].margin_ns, 0);
     rf_limiter_fini(&lim);
 }
@@ -200,7 +202,7 @@ static void test_narrowed_margin_keeps_the_log_sorted(void **state)
     rf_limiter_throttled(&lim);
     rf_limiter_commit(&lim, ALL, 1, 0); /* until 1030 ms */
     for (int i = 0; i < 300; i++)
-        rf_limiter_succeeded(&lim);
+        rf_limiter_succeeded(&lim, 0);
     rf_limiter_commit(&lim, ALL, 1, 10 * RF_MS); /* would be 1010 ms */
     assert_int_equal(room(&lim, 9, 1029 * RF_MS), 0);
     assert_int_equal(room(&lim, 9, 1030 * RF_MS), 2);
@@ -238,6 +240,7 @@ static void test_all_matching_windows_count(void **state)
                                {.count = 60, .window_ms = 10000, .unit = RPCFAN_WEIGHT}};
     struct rf_limiter lim;
     assert_int_equal(rf_limiter_init(&lim, l, 3), RPCFAN_OK);
+    lim.rtt_ns = 0;
     for (int i = 0; i < 3; i++)
         lim.w[i].gap_ns = 0;
     struct rf_cost method = {.mask = 3, .weight = 99}, other = {.mask = 1, .weight = 99};
@@ -343,6 +346,32 @@ static void test_end_of_time(void **state)
     rf_limiter_fini(&lim);
 }
 
+static void test_margin_covers_a_short_round_trip(void **state)
+{
+    (void)state;
+    struct rf_limiter lim = {0};
+    struct rpcfan_limit one = {.count = 1, .window_ms = 1000};
+    struct rf_cost cost = {.mask = 1, .weight = 1};
+    assert_int_equal(rf_limiter_init(&lim, &one, 1), RPCFAN_OK);
+    assert_true(lim.rtt_ns > 0); /* a guess, before the first answer */
+    static const struct {
+        uint64_t rtt_ns, expires_ns;
+    } cases[] = {{0, 1000 * RF_MS}, {7 * RF_MS, 1007 * RF_MS}, {400 * RF_MS, 1050 * RF_MS}};
+    for (size_t i = 0; i < RF_COUNT(cases); i++) {
+        uint64_t t0 = (i + 1) * 100 * RF_SEC, wait_ns;
+        lim.rtt_ns = 0;
+        rf_limiter_succeeded(&lim, cases[i].rtt_ns);
+        assert_int_equal(rf_limiter_room(&lim, cost, 1, t0, &wait_ns), 1);
+        rf_limiter_commit(&lim, cost, 1, t0);
+        rf_limiter_settle(&lim, cost, 1, RF_LIMITER_ARRIVED, t0);
+        assert_int_equal(rf_limiter_room(&lim, cost, 1, t0 + cases[i].expires_ns - 1, &wait_ns), 0);
+        assert_int_equal(rf_limiter_room(&lim, cost, 1, t0 + cases[i].expires_ns, &wait_ns), 1);
+    }
+    rf_limiter_succeeded(&lim, 1 * RF_MS); /* the peak fades slowly */
+    assert_true(lim.rtt_ns > 390 * RF_MS && lim.rtt_ns < 400 * RF_MS);
+    rf_limiter_fini(&lim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +395,7 @@ int main(void)
         cmocka_unit_test(test_charge_extra_cannot_close_the_pacer_for_ever),
         cmocka_unit_test(test_merged_entries_expire_in_time),
         cmocka_unit_test(test_full_ring_loses_no_units),
+        cmocka_unit_test(test_margin_covers_a_short_round_trip),
         cmocka_unit_test(test_end_of_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

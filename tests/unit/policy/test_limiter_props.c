@@ -349,7 +349,7 @@ static void test_send_stamped_margin_settles(void **state)
             if (!over) {
                 counted[oldest] = queue[i].at;
                 oldest = (oldest + 1) % 50;
-                rf_limiter_succeeded(&world.lim);
+                rf_limiter_succeeded(&world.lim, 0);
             } else if (queue[i].sent > last_cut) {
                 last_cut = world.now;
                 rf_limiter_throttled(&world.lim);

@@ -1,0 +1,46 @@
+# rpcfan.bash - completion of rpcfan(1) for bash.
+_rpcfan() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} word command=
+    local global="-c --config -n --network -u --url --family --rate --in-flight --batch --timeout
+        --deadline --header --cacert --http2 --jwt-secret-file --log-level --log-format
+        --no-progress --version --help"
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+        case $word in call | batch | check | sim | help)
+            command=$word
+            break
+            ;;
+        esac
+    done
+    COMPREPLY=()
+    case $prev in
+    -c | --config | --cacert | --jwt-secret-file | -o | --output | --script)
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        return
+        ;;
+    --family) mapfile -t COMPREPLY < <(compgen -W "evm solana generic" -- "$cur") && return ;;
+    --log-level) mapfile -t COMPREPLY < <(compgen -W "error warn info debug" -- "$cur") && return ;;
+    --log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur") && return ;;
+    -u | --url | -n | --network | --rate | --in-flight | --batch | --timeout | --deadline | \
+        --header | -m | --method | -p | --params | --window) return ;;
+    esac
+    case $command in
+    '') word="$global call batch check sim help" ;;
+    call) word=$global ;;
+    batch)
+        word="$global -m --method -p --params -o --output --resume --unordered --window
+            --summary --summary=json"
+        ;;
+    check) word="$global --live" ;;
+    help) word="call batch check sim" ;;
+    sim)
+        word="--listen --script --for --access-log --check --print-port --quiet --help --family
+            --chain-id --head --block-time --churn --seed --latency --rate --concurrency
+            --batch-max --body-max --response-max --keepalive --answer --track --fault"
+        ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$word" -- "$cur")
+    if [[ $command == batch && $cur != -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+    fi
+}
+complete -o filenames -F _rpcfan rpcfan
