@@ -167,8 +167,8 @@ void rf_queue_wake(struct rf_core *core, uint64_t now_ns)
         struct rf_call *c = RF_CONTAINER(n, struct rf_call, delay);
         const struct rf_network *net = net_of(core, c);
         if (token(core, c)) {
+            net_of(core, c)->retried += c->needs_token; /* the others were counted when delayed */
             c->needs_token = false;
-            net_of(core, c)->retried++;
             rf_call_queue(core, c, RF_QUEUE_RETRY, now_ns);
         } else if (rf_time_sub(now_ns, net->last_success_ns) < ALIVE_NS) {
             rf_call_delay(core, c, now_ns + TOKEN_WAIT_NS, now_ns);
