@@ -58,12 +58,11 @@ static void print_short(const char *label, const rpcfan_result_t *res)
         printf("%s: %s (%s)\n", label, rpcfan_err_name(code), rpcfan_result_detail(res));
 }
 
-/* Everything is answered. NOW, because the request of the canceled call may still be on the wire:
- * nobody waits for it, and RPCFAN_CLOSE_DRAIN would. */
+/* Everything is answered; a close does not wait for the request of the canceled call. */
 static void other_done(struct app *app)
 {
     if (--app->others == 0 && !app->closing)
-        close_client(app, RPCFAN_CLOSE_NOW);
+        close_client(app, RPCFAN_CLOSE_DRAIN);
 }
 
 static void on_gas(const rpcfan_result_t *res, void *arg)

@@ -27,7 +27,8 @@ extern "C" {
 #define RPCFAN_VERSION_PATCH 0
 #define RPCFAN_VERSION "0.1.0"
 
-/** Every outcome a function or a call can have. The table with names and texts is in librpcfan(3). */
+/** Every outcome a function or a call can have. The table with names and texts is in librpcfan(3).
+ */
 enum rpcfan_err {
     RPCFAN_OK = 0,          /**< success */
     RPCFAN_ENOMEM = 1,      /**< out of memory */
@@ -48,8 +49,9 @@ enum rpcfan_err {
     RPCFAN_ERESET = 16,     /**< the connection broke after the request was sent */
     RPCFAN_ESERVER = 17,    /**< the node failed (HTTP 5xx or an internal error) */
     RPCFAN_EMALFORMED = 18, /**< the answer was not the JSON-RPC that was asked for */
-    RPCFAN_ETOOBIG = 19,    /**< the answer was over the response cap, or the request over the body cap */
-    RPCFAN_EIO = 20,        /**< reading or writing a local file failed */
+    RPCFAN_ETOOBIG =
+        19,          /**< the answer was over the response cap, or the request over the body cap */
+    RPCFAN_EIO = 20, /**< reading or writing a local file failed */
     RPCFAN_ERR_COUNT
 };
 
@@ -75,7 +77,8 @@ typedef uint64_t rpcfan_call_id;
 
 /**
  * A call's completion. Called exactly once if and only if rpcfan_call() returned 0, never before it
- * returned. Thread: the loop thread; must not block. `res` is borrowed: rpcfan_result_ref() keeps it.
+ * returned. Thread: the loop thread; must not block. `res` is borrowed: rpcfan_result_ref() keeps
+ * it.
  */
 typedef void (*rpcfan_call_cb)(const rpcfan_result_t *res, void *arg);
 
@@ -89,7 +92,7 @@ enum rpcfan_log_level {
     RPCFAN_LOG_DEBUG = 3
 };
 
-/** Decides what error codes mean and which methods are writes. */
+/** Decides what error codes mean. */
 enum rpcfan_family { RPCFAN_GENERIC = 0, RPCFAN_EVM = 1, RPCFAN_SOLANA = 2 };
 
 /** What a rate window counts. */
@@ -115,42 +118,43 @@ struct rpcfan_weight {
 
 /** One node. Fill with rpcfan_endpoint_options_init() first. Strings are copied by the client. */
 struct rpcfan_endpoint_options {
-    size_t size;                     /**< sizeof *this, set by _init */
-    const char *name;                /**< how logs and errors call it; NULL: ep1, ep2, ... */
-    const char *url;                 /**< http(s)://host[:port]/path; may hold a key; never shown */
-    const char *unix_socket;         /**< connect here instead of to the URL's host; or NULL */
-    const char *proxy;               /**< proxy URL; NULL: from the environment; "": none */
-    const char *const *headers;      /**< "Name: value" lines added to each request */
+    size_t size;                /**< sizeof *this, set by _init */
+    const char *name;           /**< how logs and errors call it; NULL: ep1, ep2, ... */
+    const char *url;            /**< http(s)://host[:port]/path; may hold a key; never shown */
+    const char *unix_socket;    /**< connect here instead of to the URL's host; or NULL */
+    const char *proxy;          /**< proxy URL; NULL: from the environment; "": none */
+    const char *const *headers; /**< "Name: value" lines added to each request */
     size_t n_headers;
-    const char *jwt_secret;          /**< 32 bytes as 64 hex digits: an HS256 token goes with each request */
-    const char *cacert;              /**< PEM file of trusted certificates; NULL: the system's */
-    int tls_insecure;                /**< 1: do not verify the certificate (tests only); default 0 */
-    int http2;                       /**< 1: offer HTTP/2 over TLS; default 0 (HTTP/1.1) */
-    uint32_t priority;               /**< lower goes first; equal ones share the load; default 0 */
-    uint32_t in_flight;              /**< HTTP requests at once; default 16 */
-    uint32_t batch;                  /**< calls a batch at most; 1: never batch; default 20 */
-    uint64_t batch_bytes;            /**< request body bytes at most; default 256 KiB */
-    uint64_t response_bytes;         /**< response body bytes at most, decompressed; default 64 MiB */
-    uint64_t timeout_ms;             /**< one attempt; default 15000 */
-    uint64_t connect_timeout_ms;     /**< name, connect and TLS; default 3000 */
-    uint64_t idle_ms;                /**< connections idle for longer are not used again; default 15000 */
+    const char *jwt_secret; /**< 32 bytes as 64 hex digits: an HS256 token goes with each request */
+    const char *cacert;     /**< PEM file of trusted certificates; NULL: the system's */
+    int tls_insecure;       /**< 1: do not verify the certificate (tests only); default 0 */
+    int http2;              /**< 1: offer HTTP/2 over TLS; default 0 (HTTP/1.1) */
+    uint32_t priority;      /**< lower goes first; equal ones share the load; default 0 */
+    uint32_t in_flight;     /**< HTTP requests at once; default 16 */
+    uint32_t batch;         /**< calls a batch at most; 1: never batch; default 20 */
+    uint64_t batch_bytes;   /**< request body bytes at most; default 256 KiB */
+    uint64_t response_bytes;     /**< response body bytes at most, decompressed; default 64 MiB */
+    uint64_t timeout_ms;         /**< one attempt; default 15000 */
+    uint64_t connect_timeout_ms; /**< name, connect and TLS; default 3000 */
+    uint64_t idle_ms; /**< connections idle for longer are not used again; default 15000 */
     const struct rpcfan_limit *limits;
-    size_t n_limits;                 /**< at most 16 */
+    size_t n_limits; /**< at most 16 */
     const struct rpcfan_weight *weights;
     size_t n_weights;
 };
 
-/** Nodes of one chain that can answer for each other. Fill with rpcfan_network_options_init() first. */
+/** Nodes of one chain that can answer for each other. Fill with rpcfan_network_options_init()
+ * first. */
 struct rpcfan_network_options {
     size_t size;
-    const char *name;                /**< NULL: net1, net2, ... */
+    const char *name; /**< NULL: net1, net2, ... */
     enum rpcfan_family family;
     const struct rpcfan_endpoint_options *endpoints;
-    size_t n_endpoints;              /**< 1 to 64 */
-    uint64_t deadline_ms;            /**< a call, all tries included; default 60000 */
-    uint32_t attempts;               /**< tries of a failing call; throttles not counted; default 3 */
-    uint64_t linger_ms;              /**< wait this long to fill a batch; default 0 */
-    const char *const *once;         /**< further methods that must never be sent twice */
+    size_t n_endpoints;      /**< 1 to 64 */
+    uint64_t deadline_ms;    /**< a call, all tries included; default 60000 */
+    uint32_t attempts;       /**< tries of a failing call; throttles not counted; default 3 */
+    uint64_t linger_ms;      /**< wait this long to fill a batch; default 0 */
+    const char *const *once; /**< further methods that must never be sent twice */
     size_t n_once;
 };
 
@@ -160,15 +164,15 @@ struct uv_loop_s;
 struct rpcfan_options {
     size_t size;
     const struct rpcfan_network_options *networks;
-    size_t n_networks;               /**< 1 to 64 */
-    uint32_t pending_calls;          /**< calls accepted and not yet answered; default 8192 */
-    uint64_t pending_bytes;          /**< bytes of their requests; default 64 MiB */
-    uint32_t in_flight;              /**< HTTP requests at once over all endpoints; default 256 */
-    uint64_t seed;                   /**< of jitter and choice; 0: from the system */
-    struct uv_loop_s *loop;          /**< your loop, run by you; NULL: a thread of the client's own */
-    rpcfan_log_cb log;               /**< NULL: no log */
+    size_t n_networks;      /**< 1 to 64 */
+    uint32_t pending_calls; /**< calls accepted and not yet answered; default 8192 */
+    uint64_t pending_bytes; /**< bytes of their requests; default 64 MiB */
+    uint32_t in_flight;     /**< HTTP requests at once over all endpoints; default 256 */
+    uint64_t seed;          /**< of jitter and choice; 0: from the system */
+    struct uv_loop_s *loop; /**< your loop, run by you; NULL: a thread of the client's own */
+    rpcfan_log_cb log;      /**< NULL: no log */
     void *log_arg;
-    int log_level;                   /**< an rpcfan_log_level; default RPCFAN_LOG_WARN */
+    int log_level; /**< an rpcfan_log_level; default RPCFAN_LOG_WARN */
 };
 
 /** Set the defaults. @param o not NULL. Thread: any. */
@@ -182,7 +186,8 @@ RPCFAN_API void rpcfan_options_init(struct rpcfan_options *o);
 RPCFAN_API const char *rpcfan_err_name(enum rpcfan_err err);
 /** What an error means, in words; never NULL. Static. Thread: any. */
 RPCFAN_API const char *rpcfan_err_text(enum rpcfan_err err);
-/** The class of an error: "caller", "rpc", "throttle", "network", "server", ... Static. Thread: any. */
+/** The class of an error: "caller", "rpc", "throttle", "network", "server", ... Static. Thread:
+ * any. */
 RPCFAN_API const char *rpcfan_err_class(enum rpcfan_err err);
 /** The version of the library, such as "0.1.0". Static. Thread: any. */
 RPCFAN_API const char *rpcfan_version(void);
@@ -207,8 +212,7 @@ RPCFAN_API enum rpcfan_err rpcfan_client_new(const struct rpcfan_options *opts,
  * @return as rpcfan_client_new(); RPCFAN_ECONFIG with file and line in `err->text`.
  */
 RPCFAN_API enum rpcfan_err rpcfan_client_from_file(const char *path, struct uv_loop_s *loop,
-                                                   rpcfan_client_t **out,
-                                                   struct rpcfan_error *err);
+                                                   rpcfan_client_t **out, struct rpcfan_error *err);
 
 /** How much a close waits for. Every accepted call is answered in each case. */
 enum rpcfan_close_mode {
@@ -231,22 +235,23 @@ RPCFAN_API void rpcfan_client_close(rpcfan_client_t *client, enum rpcfan_close_m
 
 /**
  * Free a client. With a thread of its own: waits for the close that was asked for, or closes with
- * RPCFAN_CLOSE_NOW where none was, and joins; not to be called on the loop thread. With your loop: only in or after the closed
- * callback. Results kept by rpcfan_result_ref() must have been released before. NULL is ignored.
+ * RPCFAN_CLOSE_NOW where none was, and joins; not to be called on the loop thread. With your loop:
+ * only in or after the closed callback. Results kept by rpcfan_result_ref() must have been released
+ * before. NULL is ignored.
  */
 RPCFAN_API void rpcfan_client_free(rpcfan_client_t *client);
 
 /** A call to make. Zero it, set `size`, and fill in what you need. */
 struct rpcfan_request {
-    size_t size;              /**< sizeof *this */
-    const char *network;      /**< name; NULL: the first */
-    const char *method;       /**< NUL-terminated, not empty */
-    const char *params;       /**< raw JSON array or object, validated and copied; NULL: none */
-    size_t params_len;        /**< bytes of params; 0: NUL-terminated */
-    uint64_t timeout_ms;      /**< relative deadline; 0: the network's */
-    uint64_t deadline_ns;     /**< absolute deadline on rpcfan_now_ns(); 0: none; the earlier counts */
-    rpcfan_call_cb cb;        /**< exactly one of cb and cq */
-    void *arg;                /**< passed to cb; rpcfan_result_arg() */
+    size_t size;          /**< sizeof *this */
+    const char *network;  /**< name; NULL: the first */
+    const char *method;   /**< NUL-terminated, not empty */
+    const char *params;   /**< raw JSON array or object, validated and copied; NULL: none */
+    size_t params_len;    /**< bytes of params; 0: NUL-terminated */
+    uint64_t timeout_ms;  /**< relative deadline; 0: the network's */
+    uint64_t deadline_ns; /**< absolute deadline on rpcfan_now_ns(); 0: none; the earlier counts */
+    rpcfan_call_cb cb;    /**< exactly one of cb and cq */
+    void *arg;            /**< passed to cb; rpcfan_result_arg() */
     rpcfan_cq_t *cq;
 };
 
@@ -262,14 +267,14 @@ RPCFAN_API enum rpcfan_err rpcfan_call(rpcfan_client_t *client, const struct rpc
 
 /**
  * Make a call and wait for its answer. `req->cb` and `req->cq` must be NULL.
- * @param out  the result; owned: rpcfan_result_unref() it. Set whenever 0 is returned, also where the
- *             call itself failed: see rpcfan_result_err().
+ * @param out  the result; owned: rpcfan_result_unref() it. Set whenever 0 is returned, also where
+ * the call itself failed: see rpcfan_result_err().
  * @return as rpcfan_call(); RPCFAN_EINVAL on the loop thread. Waits where it would be RPCFAN_EBUSY.
  * Thread: any but the loop thread.
  */
 RPCFAN_API enum rpcfan_err rpcfan_call_wait(rpcfan_client_t *client,
-                                            const struct rpcfan_request *req,
-                                            rpcfan_result_t **out, struct rpcfan_error *err);
+                                            const struct rpcfan_request *req, rpcfan_result_t **out,
+                                            struct rpcfan_error *err);
 
 /**
  * Cancel a call. It completes with RPCFAN_ECANCELED, or with its answer where that came first; a
@@ -314,7 +319,8 @@ RPCFAN_API int rpcfan_cq_fd(const rpcfan_cq_t *cq);
  * @return how many. Thread: any, one at a time.
  */
 RPCFAN_API size_t rpcfan_cq_poll(rpcfan_cq_t *cq, rpcfan_result_t **out, size_t n);
-/** Free a queue: no call that names it may be pending. Unpolled answers are released. NULL: no-op. */
+/** Free a queue: no call that names it may be pending. Unpolled answers are released. NULL: no-op.
+ */
 RPCFAN_API void rpcfan_cq_free(rpcfan_cq_t *cq);
 
 /**

@@ -62,7 +62,7 @@ enum rf_config_kind {
     X(http2, BOOL, http2, 0, 0, RF_CONFIG_MAY)                                                     \
     X(priority, U32, priority, 0, UINT32_MAX, RF_CONFIG_MAY)                                       \
     X(in_flight, U32, in_flight, 1, 65536, RF_CONFIG_MAY)                                          \
-    X(batch, U32, batch, 1, 65535,  RF_CONFIG_MAY)                                                 \
+    X(batch, U32, batch, 1, 65535, RF_CONFIG_MAY)                                                  \
     X(batch_bytes, BYTES, batch_bytes, RF_KIB, RF_GIB, RF_CONFIG_MAY)                              \
     X(response_bytes, BYTES, response_bytes, RF_KIB, 1024 * RF_GIB, RF_CONFIG_MAY)                 \
     X(timeout, MS, timeout_ms, 1, RF_DAY_MS, RF_CONFIG_MAY)                                        \

@@ -24,11 +24,9 @@ static const cyaml_schema_value_t text_entry = {
 #define RAW struct rf_raw_endpoint
 #define OPTIONS struct rpcfan_endpoint_options
 static const cyaml_schema_field_t endpoint_fields[] = {
-    RF_ENDPOINT_KEYS(FIELD)
-    CYAML_FIELD_IGNORE("headers", CYAML_FLAG_OPTIONAL),
+    RF_ENDPOINT_KEYS(FIELD) CYAML_FIELD_IGNORE("headers", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_IGNORE("limits", CYAML_FLAG_OPTIONAL),
-    CYAML_FIELD_IGNORE("weights", CYAML_FLAG_OPTIONAL),
-    CYAML_FIELD_END};
+    CYAML_FIELD_IGNORE("weights", CYAML_FLAG_OPTIONAL), CYAML_FIELD_END};
 static const struct rf_config_key endpoint_keys[] = {RF_ENDPOINT_KEYS(CONVERT)};
 #undef RAW
 #undef OPTIONS
@@ -40,8 +38,8 @@ static const cyaml_schema_value_t endpoint_entry = {
 #define OPTIONS struct rpcfan_network_options
 static const cyaml_schema_field_t network_fields[] = {
     RF_NETWORK_KEYS(FIELD)
-    CYAML_FIELD_SEQUENCE("once", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct rf_raw_network,
-                         once, &text_entry, 0, METHODS_MAX),
+        CYAML_FIELD_SEQUENCE("once", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                             struct rf_raw_network, once, &text_entry, 0, METHODS_MAX),
     CYAML_FIELD_SEQUENCE("endpoints", CYAML_FLAG_POINTER, struct rf_raw_network, endpoints,
                          &endpoint_entry, 1, ENDPOINTS_MAX),
     CYAML_FIELD_END};
@@ -55,9 +53,8 @@ static const cyaml_schema_value_t network_entry = {
 #define RAW struct rf_raw_config
 #define OPTIONS struct rpcfan_options
 static const cyaml_schema_field_t top_fields[] = {
-    RF_TOP_KEYS(FIELD)
-    CYAML_FIELD_SEQUENCE("networks", CYAML_FLAG_POINTER, struct rf_raw_config, networks,
-                         &network_entry, 1, NETWORKS_MAX),
+    RF_TOP_KEYS(FIELD) CYAML_FIELD_SEQUENCE("networks", CYAML_FLAG_POINTER, struct rf_raw_config,
+                                            networks, &network_entry, 1, NETWORKS_MAX),
     CYAML_FIELD_END};
 static const struct rf_config_key top_keys[] = {RF_TOP_KEYS(CONVERT)};
 #undef RAW

@@ -138,9 +138,8 @@ static enum rpcfan_err store_ms(struct rf_config_build *b, const struct rf_confi
                             key->key);
     uint64_t ms = ns / RF_MS;
     if (ns % RF_MS != 0 || ms < key->lowest || ms > key->highest)
-        return rf_yaml_fail(b->y, at, b->err,
-                            "%s must be whole milliseconds, from %llums to %llus", key->key,
-                            (unsigned long long)key->lowest,
+        return rf_yaml_fail(b->y, at, b->err, "%s must be whole milliseconds, from %llums to %llus",
+                            key->key, (unsigned long long)key->lowest,
                             (unsigned long long)key->highest / 1000);
     memcpy(member, &ms, sizeof ms);
     return RPCFAN_OK;
@@ -207,9 +206,8 @@ static enum rpcfan_err store_name(struct rf_config_build *b, const struct rf_con
 {
     size_t n = strlen(text);
     if (n == 0 || n > NAME_MAX_LEN || strspn(text, LETTERS DIGITS "._-") != n)
-        return rf_yaml_fail(b->y, at, b->err,
-                            "%s must be 1 to %d letters, digits, '.', '_' or '-'", key->key,
-                            NAME_MAX_LEN);
+        return rf_yaml_fail(b->y, at, b->err, "%s must be 1 to %d letters, digits, '.', '_' or '-'",
+                            key->key, NAME_MAX_LEN);
     store_text(text, member);
     return RPCFAN_OK;
 }
@@ -233,7 +231,7 @@ static enum rpcfan_err store_url(struct rf_config_build *b, const struct rf_conf
                                  const yaml_node_t *at, const char *text, void *member)
 {
     static const char *const node[] = {"http://", "https://"};
-    static const char *const proxy[] = {"http://",   "https://",  "socks4://",
+    static const char *const proxy[] = {"http://",    "https://",  "socks4://",
                                         "socks4a://", "socks5://", "socks5h://"};
     if (key->kind == RF_CONFIG_URL && !is_url(text, node, RF_COUNT(node)))
         return rf_yaml_fail(b->y, at, b->err,
@@ -281,9 +279,8 @@ static enum rpcfan_err store_secret(struct rf_config_build *b, const struct rf_c
     return RPCFAN_OK;
 }
 
-static enum rpcfan_err store_secret_file(struct rf_config_build *b,
-                                         const struct rf_config_key *key, const yaml_node_t *at,
-                                         const char *text, void *member)
+static enum rpcfan_err store_secret_file(struct rf_config_build *b, const struct rf_config_key *key,
+                                         const yaml_node_t *at, const char *text, void *member)
 {
     const char *path;
     char *whole = NULL;

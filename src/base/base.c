@@ -61,9 +61,8 @@ enum rpcfan_err rf_parse_duration(const char *text, uint64_t *ns)
     static const struct {
         const char *unit;
         uint64_t ns;
-    } units[] = {{"ns", 1},           {"us", RF_US},          {"ms", RF_MS},
-                 {"s", RF_SEC},       {"m", 60 * RF_SEC},     {"h", 3600 * RF_SEC},
-                 {"d", 86400 * RF_SEC}};
+    } units[] = {{"ns", 1},          {"us", RF_US},        {"ms", RF_MS},        {"s", RF_SEC},
+                 {"m", 60 * RF_SEC}, {"h", 3600 * RF_SEC}, {"d", 86400 * RF_SEC}};
     uint64_t whole, nano;
     const char *rest = parse_number(text, &whole, &nano);
     if (rest == NULL)
@@ -73,8 +72,8 @@ enum rpcfan_err rf_parse_duration(const char *text, uint64_t *ns)
             continue;
         if (whole > (RF_NEVER / 4) / units[i].ns)
             return RPCFAN_EINVAL;
-        uint64_t fraction = units[i].ns >= RF_SEC ? nano * (units[i].ns / RF_SEC)
-                                                  : nano / (RF_SEC / units[i].ns);
+        uint64_t fraction =
+            units[i].ns >= RF_SEC ? nano * (units[i].ns / RF_SEC) : nano / (RF_SEC / units[i].ns);
         *ns = whole * units[i].ns + fraction;
         return RPCFAN_OK;
     }

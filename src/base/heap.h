@@ -5,7 +5,8 @@
 
 #include "base/base.h"
 
-/** Embedded in whatever has a time. `pos` is 0 while it is in no heap. Zero-initialised is valid. */
+/** Embedded in whatever has a time. `pos` is 0 while it is in no heap. Zero-initialised is valid.
+ */
 struct rf_heap_node {
     uint64_t at_ns;
     uint64_t seq; /* order of arrival, private */
@@ -17,12 +18,13 @@ struct rf_heap {
     struct {
         uint64_t at_ns, seq;
         struct rf_heap_node *node;
-    } *slot; /* 1-based */
+    } * slot; /* 1-based */
     uint32_t len, cap;
     uint64_t next_seq;
 };
 
-/** Make room for `n` elements in all, so that pushes up to there cannot fail. @return false: no memory. */
+/** Make room for `n` elements in all, so that pushes up to there cannot fail. @return false: no
+ * memory. */
 bool rf_heap_reserve(struct rf_heap *h, uint32_t n);
 /** Add a node that is in no heap. @return false when out of memory (the node stays out). */
 bool rf_heap_push(struct rf_heap *h, struct rf_heap_node *n, uint64_t at_ns);

@@ -16,8 +16,8 @@ void rf_free(void *p);
 char *rf_strdup(const char *s);
 /** Copy `n` bytes and add a NUL. @return owned copy or NULL. */
 char *rf_memdup(const char *s, size_t n);
-/** Zero memory by the C library's own loop: for structs of some hundred bytes on the hot path, which
- * a compiler would clear with a slower string instruction. */
+/** Zero memory by the C library's own loop: for structs of some hundred bytes on the hot path,
+ * which a compiler would clear with a slower string instruction. */
 void rf_zero(void *p, size_t n);
 /** Tests only: make the `n`-th allocation from now fail (0: none fails). Thread: any. */
 void rf_alloc_fail_at(uint64_t n);

@@ -84,8 +84,7 @@ static void fail_probe(struct rf_probe *out, const char *method, const char *why
 static void fail_by_result(struct rf_probe *out, const char *method, const rpcfan_result_t *res)
 {
     const char *detail = rpcfan_result_detail(res);
-    fail_probe(out, method,
-               detail[0] != '\0' ? detail : rpcfan_err_text(rpcfan_result_err(res)));
+    fail_probe(out, method, detail[0] != '\0' ? detail : rpcfan_err_text(rpcfan_result_err(res)));
 }
 
 /* One call; false where it failed, with `out->failed` set. */

@@ -47,8 +47,7 @@ static bool is_wanted(const struct rf_cli *cli, size_t i)
 {
     const char *name = cli->options->networks[i].name;
     char made[MADE];
-    return cli->network == NULL ||
-           strcmp(shown_name(name, "net", i, made), cli->network) == 0;
+    return cli->network == NULL || strcmp(shown_name(name, "net", i, made), cli->network) == 0;
 }
 
 static void print_plan(const struct rf_cli *cli)
@@ -61,10 +60,9 @@ static void print_plan(const struct rf_cli *cli)
         const struct rpcfan_network_options *net = &o->networks[i];
         for (size_t j = 0; is_wanted(cli, i) && j < net->n_endpoints; j++) {
             const struct rpcfan_endpoint_options *ep = &net->endpoints[j];
-            printf("%-16s %-8s %-16s %8u %9u %6u %6zu\n",
-                   shown_name(net->name, "net", i, net_made),
-                   families[net->family], shown_name(ep->name, "ep", j, ep_made),
-                   ep->priority, ep->in_flight, ep->batch, ep->n_limits);
+            printf("%-16s %-8s %-16s %8u %9u %6u %6zu\n", shown_name(net->name, "net", i, net_made),
+                   families[net->family], shown_name(ep->name, "ep", j, ep_made), ep->priority,
+                   ep->in_flight, ep->batch, ep->n_limits);
         }
     }
 }
@@ -118,10 +116,8 @@ static bool compare_chains(const struct rpcfan_network_options *net, const char 
             continue;
         rf_cli_say("check: network %s: endpoint %s answers chain %s, %s answers %s; they must not "
                    "share a network",
-                   network, shown_name(net->endpoints[j].name, "ep", j, a),
-                   probes[j].identity,
-                   shown_name(net->endpoints[first].name, "ep", first, b),
-                   probes[first].identity);
+                   network, shown_name(net->endpoints[j].name, "ep", j, a), probes[j].identity,
+                   shown_name(net->endpoints[first].name, "ep", first, b), probes[first].identity);
         same = false;
     }
     return same;
@@ -153,8 +149,7 @@ static int probe_network(const struct rf_cli *cli, size_t i)
             status = refuse_options(rc, &err);
             goto out;
         }
-        print_probe(network, shown_name(net->endpoints[j].name, "ep", j, ep_made),
-                    &probes[j]);
+        print_probe(network, shown_name(net->endpoints[j].name, "ep", j, ep_made), &probes[j]);
         fflush(stdout); /* an endpoint may take its time: show those that are done */
         if (probes[j].failed)
             status = RF_EXIT_CALLS;

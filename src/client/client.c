@@ -1,8 +1,8 @@
 /* client.c - the life of a client: new, its thread, close, free; and status.
  *
- * Happy path: options are checked and copied, core and http are built, the handles are started, and a
- * thread runs the loop until the last handle is closed. Failure modes: whatever was built is taken
- * down again in reverse; the error says which endpoint was at fault. */
+ * Happy path: options are checked and copied, core and http are built, the handles are started, and
+ * a thread runs the loop until the last handle is closed. Failure modes: whatever was built is
+ * taken down again in reverse; the error says which endpoint was at fault. */
 #include "client/client.h"
 
 #include <signal.h>
@@ -49,9 +49,10 @@ static enum rpcfan_err check_options(const struct rpcfan_options *o, struct rpcf
                            "network %zu: call rpcfan_network_options_init() first", i + 1);
         for (size_t k = 0; k < net->n_endpoints; k++) {
             if (net->endpoints[k].size != sizeof net->endpoints[k])
-                return rf_fail(err, RPCFAN_EINVAL,
-                               "network %zu, endpoint %zu: call rpcfan_endpoint_options_init() first",
-                               i + 1, k + 1);
+                return rf_fail(
+                    err, RPCFAN_EINVAL,
+                    "network %zu, endpoint %zu: call rpcfan_endpoint_options_init() first", i + 1,
+                    k + 1);
         }
     }
     return RPCFAN_OK;

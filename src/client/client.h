@@ -1,5 +1,5 @@
-/* client.h - the inside of a client: what other threads share with the loop thread, and what only the
- * loop thread touches. Internal to src/client. */
+/* client.h - the inside of a client: what other threads share with the loop thread, and what only
+ * the loop thread touches. Internal to src/client. */
 #ifndef RF_CLIENT_CLIENT_H
 #define RF_CLIENT_CLIENT_H
 
@@ -46,12 +46,12 @@ struct rf_inbox {
     struct rf_status_wait *status_waits;
     uint32_t pending, pending_max;
     uint64_t bytes, bytes_max;
-    uint32_t waiters;  /* threads in rpcfan_call_wait() for room */
-    uint32_t per_s;    /* completions in the last second, for retry_in_ms */
-    bool woken;        /* the async was sent and not yet served */
-    bool closing;      /* no more calls */
+    uint32_t waiters; /* threads in rpcfan_call_wait() for room */
+    uint32_t per_s;   /* completions in the last second, for retry_in_ms */
+    bool woken;       /* the async was sent and not yet served */
+    bool closing;     /* no more calls */
     bool async_open;
-    int close_mode;    /* asked for and not yet handed to the core; -1: none */
+    int close_mode;               /* asked for and not yet handed to the core; -1: none */
     struct rpcfan_result **chunk; /* owned; each RF_SLAB_CHUNK results */
     uint32_t n_chunks;
 };
@@ -80,8 +80,8 @@ struct rpcfan_client {
     uv_check_t check;
     uv_timer_t timer;
     uint64_t turn_ns; /* the time of the turn that runs; 0 between turns */
-    bool dirty;      /* a turn is due */
-    bool stopping;   /* http is being closed */
+    bool dirty;       /* a turn is due */
+    bool stopping;    /* http is being closed */
     int open_handles;
     uint64_t armed_ns;
     uint64_t second, second_done; /* completions a second */

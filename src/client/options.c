@@ -72,8 +72,8 @@ struct rpcfan_endpoint_options *rf_endpoint_options_copy(const struct rpcfan_end
     copy->limits = NULL;
     copy->weights = NULL;
     copy->n_limits = copy->n_weights = 0;
-    const char **field[] = {&copy->name,       &copy->url,    &copy->unix_socket, &copy->proxy,
-                            &copy->jwt_secret, &copy->cacert};
+    const char **field[] = {&copy->name,  &copy->url,        &copy->unix_socket,
+                            &copy->proxy, &copy->jwt_secret, &copy->cacert};
     size_t done = 0;
     bool ok = copy_headers(copy, o);
     while (done < RF_COUNT(field) && ok)

@@ -1,15 +1,15 @@
 /* submit.c - the way in from any thread: check, copy, admit under the lock, wake the loop.
  *
- * Happy path: the text is validated and copied outside the lock; inside it the cap is checked and the
- * call is put on the inbox. Failure modes: over the cap: RPCFAN_EBUSY with a hint when to come back;
- * closing: RPCFAN_ECLOSED. Nothing is accepted that is not answered. */
+ * Happy path: the text is validated and copied outside the lock; inside it the cap is checked and
+ * the call is put on the inbox. Failure modes: over the cap: RPCFAN_EBUSY with a hint when to come
+ * back; closing: RPCFAN_ECLOSED. Nothing is accepted that is not answered. */
 #include <string.h>
 
 #include "base/mem.h"
 #include "client/client.h"
 #include "json/rpc.h"
 
-#define QUOTED_MAX 6 /* bytes that one byte of a method can become */
+#define QUOTED_MAX 6  /* bytes that one byte of a method can become */
 #define TAIL_EXTRA 32 /* what a tail holds besides method and params */
 
 uint64_t rpcfan_now_ns(void)
@@ -36,7 +36,8 @@ static enum rpcfan_err check_request(rpcfan_client_t *c, const struct rpcfan_req
                                      struct draft *d, struct rpcfan_error *err)
 {
     if (in == NULL || in->size < offsetof(struct rpcfan_request, cb))
-        return rf_fail(err, RPCFAN_EINVAL, "request.size is not set to sizeof(struct rpcfan_request)");
+        return rf_fail(err, RPCFAN_EINVAL,
+                       "request.size is not set to sizeof(struct rpcfan_request)");
     memcpy(&d->req, in, in->size < sizeof d->req ? in->size : sizeof d->req);
     if (d->req.method == NULL || d->req.method[0] == '\0')
         return rf_fail(err, RPCFAN_EINVAL, "request.method is empty");
@@ -225,8 +226,9 @@ enum rpcfan_err rpcfan_call_wait(rpcfan_client_t *client, const struct rpcfan_re
                                  rpcfan_result_t **out, struct rpcfan_error *err)
 {
     if (rf_client_on_loop(client))
-        return rf_fail(err, RPCFAN_EINVAL,
-                       "rpcfan_call_wait() on the loop thread would wait for ever: use rpcfan_call()");
+        return rf_fail(
+            err, RPCFAN_EINVAL,
+            "rpcfan_call_wait() on the loop thread would wait for ever: use rpcfan_call()");
     struct draft d;
     enum rpcfan_err e = make_draft(client, req, &d, err);
     if (e == RPCFAN_OK && (d.req.cb != NULL || d.req.cq != NULL))

@@ -1,10 +1,10 @@
 /* turn.c - the loop turn: gather what happened, step the core once, carry out its actions.
  *
- * Happy path: handles only note that something happened; one prepare and one check handle around the
- * poll run the turn, so that all events of a loop iteration meet the core together and leave as few
- * batches as possible. User callbacks run at the end, when nothing of ours is half done.
- * Failure modes: the core asks for aborts: the replies come back later like any other; closing: when
- * the core is idle, http is closed, then the handles, then the closed callback runs. */
+ * Happy path: handles only note that something happened; one prepare and one check handle around
+ * the poll run the turn, so that all events of a loop iteration meet the core together and leave as
+ * few batches as possible. User callbacks run at the end, when nothing of ours is half done.
+ * Failure modes: the core asks for aborts: the replies come back later like any other; closing:
+ * when the core is idle, http is closed, then the handles, then the closed callback runs. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -106,13 +106,15 @@ static uint32_t take_inbox(rpcfan_client_t *c, struct rf_status_wait **waits)
     struct rf_link *l;
     /* Replies first: what is answered is not canceled by a close that came in the same turn. */
     while ((l = rf_list_shift(&c->replies)) != NULL)
-        add_event(c, &n, (struct rf_event){.kind = RF_EV_REPLY,
-                                           .ex = RF_CONTAINER(l, struct rf_exchange, link)});
+        add_event(c, &n,
+                  (struct rf_event){.kind = RF_EV_REPLY,
+                                    .ex = RF_CONTAINER(l, struct rf_exchange, link)});
     pthread_mutex_lock(&in->lock);
     in->woken = false;
     while ((l = rf_list_shift(&in->submitted)) != NULL)
-        add_event(c, &n, (struct rf_event){.kind = RF_EV_SUBMIT,
-                                           .call = RF_CONTAINER(l, struct rf_call, link)});
+        add_event(
+            c, &n,
+            (struct rf_event){.kind = RF_EV_SUBMIT, .call = RF_CONTAINER(l, struct rf_call, link)});
     while ((l = rf_list_shift(&in->cancels)) != NULL) {
         struct rpcfan_result *r = RF_CONTAINER(l, struct rpcfan_result, cancel);
         /* An answered one may be put back and taken for another call before the core steps. */
@@ -120,8 +122,9 @@ static uint32_t take_inbox(rpcfan_client_t *c, struct rf_status_wait **waits)
             add_event(c, &n, (struct rf_event){.kind = RF_EV_CANCEL, .call = &r->call});
     }
     if (in->close_mode >= 0)
-        add_event(c, &n, (struct rf_event){.kind = RF_EV_CLOSE,
-                                           .mode = (enum rpcfan_close_mode)in->close_mode});
+        add_event(
+            c, &n,
+            (struct rf_event){.kind = RF_EV_CLOSE, .mode = (enum rpcfan_close_mode)in->close_mode});
     in->close_mode = -1;
     *waits = in->status_waits;
     in->status_waits = NULL;
@@ -170,8 +173,8 @@ static void count_rate(rpcfan_client_t *c, uint32_t done, uint64_t now_ns)
 
 #define RUN 64
 
-/* Callbacks for a run of answers. Their share of the pending cap is released before they run, so that
- * they can submit, and all that nobody kept is put back at once. */
+/* Callbacks for a run of answers. Their share of the pending cap is released before they run, so
+ * that they can submit, and all that nobody kept is put back at once. */
 static void call_back(rpcfan_client_t *c, struct rpcfan_result **run, uint32_t n)
 {
     uint64_t bytes = 0;

@@ -1,9 +1,9 @@
 /* act.c - what a verdict does to one call.
  *
  * A throttle or a batch refusal is about the endpoint: the call goes again and no try is counted. A
- * failure costs a try and a share of the retry budget, one token for all calls of an exchange. Where
- * the budget is empty the call waits for it as long as others succeed; while nothing succeeds it fails
- * at once, so that a dead provider is not hammered. */
+ * failure costs a try and a share of the retry budget, one token for all calls of an exchange.
+ * Where the budget is empty the call waits for it as long as others succeed; while nothing succeeds
+ * it fails at once, so that a dead provider is not hammered. */
 #include <stdio.h>
 
 #include "core/pump.h"
@@ -21,8 +21,10 @@ static void explain(struct rf_settle *s, struct rf_call *c, const struct rf_verd
         rf_call_explain(c, "%s: %s", s->ep->name,
                         r->reason != NULL ? r->reason : rf_class_name(v->class));
     else
-        rf_call_explain(c, "%s: HTTP %d, %s (rule %s)", s->ep->name, r->status,
-                        rf_class_name(v->class), v->rule);
+        rf_call_explain(c,
+                        r->status == 404 ? "%s: HTTP %d, %s (rule %s): check the URL's path"
+                                         : "%s: HTTP %d, %s (rule %s)",
+                        s->ep->name, r->status, rf_class_name(v->class), v->rule);
 }
 
 /* The call ends with what the node said. */
@@ -63,8 +65,8 @@ static bool have_token(struct rf_settle *s)
     return s->token;
 }
 
-/* When a call that failed goes again: at once where another endpoint can serve, else after a jittered
- * wait that all calls of the exchange share, so that they leave as one batch again. */
+/* When a call that failed goes again: at once where another endpoint can serve, else after a
+ * jittered wait that all calls of the exchange share, so that they leave as one batch again. */
 static uint64_t retry_time(struct rf_settle *s, const struct rf_call *c, const struct rf_verdict *v,
                            bool other)
 {
@@ -80,6 +82,13 @@ static uint64_t retry_time(struct rf_settle *s, const struct rf_call *c, const s
     return s->retry_at_ns;
 }
 
+/* What never reached a node that has worked before costs no try: the breaker sees to it that an
+ * outage is not hammered, and the deadline ends the wait. */
+static bool counts(const struct rf_network *net, const struct rf_verdict *v)
+{
+    return v->class != RF_CLASS_CONNECT || net->last_success_ns == 0 || net->attempts == 1;
+}
+
 static void retry(struct rf_settle *s, struct rf_call *c, const struct rf_verdict *v,
                   struct rpcfan_slice error)
 {
@@ -90,7 +99,7 @@ static void retry(struct rf_settle *s, struct rf_call *c, const struct rf_verdic
         rf_call_queue(s->core, c, RF_QUEUE_RETRY, s->now_ns);
         return;
     }
-    if (c->tries < UINT8_MAX)
+    if (counts(net, v) && c->tries < UINT8_MAX)
         c->tries++;
     if (s->ex->n > 1 && c->tries >= 2)
         c->batch_max = (s->ex->n + 1) / 2; /* isolate a call that poisons its batch */
@@ -101,7 +110,7 @@ static void retry(struct rf_settle *s, struct rf_call *c, const struct rf_verdic
         return;
     }
     c->err = rf_class_err(v->class);
-    c->needs_token = !have_token(s);
+    c->needs_token = !rf_endpoint_all_guarded(net, s->now_ns) && !have_token(s);
     c->token_group = s->ex->id_base;
     if (!c->needs_token) {
         net->retried++;

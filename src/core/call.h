@@ -23,12 +23,12 @@ enum rf_call_state {
 
 /** One call. The shell allocates it, the core owns it from RF_EV_SUBMIT until it is on `done`. */
 struct rf_call {
-    struct rf_link link;          /* class queue, or the actions' done list */
-    struct rf_due_node deadline;  /* in the core's deadlines from submit to done */
-    struct rf_heap_node delay;    /* in the core's delay heap while RF_CALL_DELAYED */
+    struct rf_link link;         /* class queue, or the actions' done list */
+    struct rf_due_node deadline; /* in the core's deadlines from submit to done */
+    struct rf_heap_node delay;   /* in the core's delay heap while RF_CALL_DELAYED */
 
     /* the question: set by the shell before submit */
-    const char *tail;    /* `"method":"...","params":...}` as rf_request_tail() writes it */
+    const char *tail; /* `"method":"...","params":...}` as rf_request_tail() writes it */
     size_t tail_len;
     uint32_t method_len; /* the method stands at tail + RF_CALL_METHOD_AT */
     uint32_t network;    /* index */
@@ -36,29 +36,29 @@ struct rf_call {
     uint64_t submitted_ns;
 
     /* the core's books */
-    uint8_t state;      /* an rf_call_state */
-    bool once;          /* must never be sent twice */
-    bool needs_token;   /* DELAYED for want of retry budget */
+    uint8_t state;        /* an rf_call_state */
+    bool once;            /* must never be sent twice */
+    bool needs_token;     /* DELAYED for want of retry budget */
     uint64_t token_group; /* id_base of the exchange it failed in: one token for all of those */
-    bool moved_free;    /* the one free move after a connect failure is used up */
-    uint8_t tries;      /* failed tries that count */
-    uint8_t requeues;   /* throttled tries */
-    uint16_t sends;     /* times it was put on a wire */
-    uint32_t batch_max; /* own limit: halved to isolate a poison call; 0: none */
-    uint32_t class_ix;  /* class queue of its network */
-    uint64_t tried;     /* endpoints (bit: index in the network) that failed it or sent it away */
-    uint64_t away;      /* of them those that would only send it away again */
+    bool moved_free;      /* the one free move after a connect failure is used up */
+    uint8_t tries;        /* failed tries that count */
+    uint8_t requeues;     /* throttled tries */
+    uint16_t sends;       /* times it was put on a wire */
+    uint32_t batch_max;   /* own limit: halved to isolate a poison call; 0: none */
+    uint32_t class_ix;    /* class queue of its network */
+    uint64_t tried;       /* endpoints (bit: index in the network) that failed it or sent it away */
+    uint64_t away;        /* of them those that would only send it away again */
     struct rf_exchange *ex; /* while RF_CALL_SENT */
     uint32_t at;            /* its index there */
 
     /* the answer: set by the core before done */
     enum rpcfan_err err;
-    bool space;                 /* the JSON holds whitespace between tokens */
-    struct rf_blob *blob;       /* shared: what json points into; NULL: none */
-    const char *json;           /* result (err 0) or error object (err RPCFAN_ERPC and others) */
+    bool space;           /* the JSON holds whitespace between tokens */
+    struct rf_blob *blob; /* shared: what json points into; NULL: none */
+    const char *json;     /* result (err 0) or error object (err RPCFAN_ERPC and others) */
     size_t json_len;
-    const char *endpoint;       /* name; borrowed from the core; NULL: none tried */
-    char *detail;               /* owned (rf_free), or NULL: the text of `err` */
+    const char *endpoint; /* name; borrowed from the core; NULL: none tried */
+    char *detail;         /* owned (rf_free), or NULL: the text of `err` */
     uint64_t done_ns;
 };
 
@@ -72,15 +72,15 @@ static inline uint64_t rf_ms_ns(uint64_t ms)
 
 /** How the transport fared, before anything is read into the body. */
 enum rf_transport {
-    RF_T_OK,       /* a whole response arrived */
-    RF_T_CONNECT,  /* surely not sent: name, connect, handshake, or out of local means */
-    RF_T_TIMEOUT,  /* sent, but no whole response in time */
-    RF_T_RESET,    /* sent, then the connection broke or closed early */
-    RF_T_TOO_BIG,  /* the response was over the cap; it was cut off */
-    RF_T_TLS,      /* the certificate or the TLS set-up was refused */
-    RF_T_CONFIG,   /* can never work as configured (bad URL, unknown protocol) */
-    RF_T_MALFORMED,/* not HTTP, or a body that its content coding cannot decode */
-    RF_T_ABORTED   /* the core asked for it */
+    RF_T_OK,        /* a whole response arrived */
+    RF_T_CONNECT,   /* surely not sent: name, connect, handshake, or out of local means */
+    RF_T_TIMEOUT,   /* sent, but no whole response in time */
+    RF_T_RESET,     /* sent, then the connection broke or closed early */
+    RF_T_TOO_BIG,   /* the response was over the cap; it was cut off */
+    RF_T_TLS,       /* the certificate or the TLS set-up was refused */
+    RF_T_CONFIG,    /* can never work as configured (bad URL, unknown protocol) */
+    RF_T_MALFORMED, /* not HTTP, or a body that its content coding cannot decode */
+    RF_T_ABORTED    /* the core asked for it */
 };
 
 /** What came back. Filled in by the shell. */
@@ -95,27 +95,27 @@ struct rf_reply {
     uint64_t bytes_out, bytes_in; /* on the wire as far as libcurl knows */
 };
 
-/** One HTTP request. The core makes and packs it, the shell sends it and hands it back once, with the
- * reply filled in, by RF_EV_REPLY. Pooled: body and split keep their memory. */
+/** One HTTP request. The core makes and packs it, the shell sends it and hands it back once, with
+ * the reply filled in, by RF_EV_REPLY. Pooled: body and split keep their memory. */
 struct rf_exchange {
-    struct rf_link link;    /* the actions' send or abort list; free list; then the shell's to use */
-    struct rf_link flight;  /* the core's list of exchanges on the wire */
-    uint32_t endpoint;      /* which one: index over all networks, in the order of the options */
-    uint32_t network, index;/* the same as network and index in it */
-    struct rf_buf body;     /* the request */
-    uint64_t timeout_ns;    /* the attempt's, from now on */
-    bool fresh;             /* must go over a new connection (a call that is never sent twice) */
-    bool batch;             /* the body is an array */
-    bool trial;             /* of the learned batch cap */
+    struct rf_link link;   /* the actions' send or abort list; free list; then the shell's to use */
+    struct rf_link flight; /* the core's list of exchanges on the wire */
+    uint32_t endpoint;     /* which one: index over all networks, in the order of the options */
+    uint32_t network, index; /* the same as network and index in it */
+    struct rf_buf body;      /* the request */
+    uint64_t timeout_ns;     /* the attempt's, from now on */
+    bool fresh;              /* must go over a new connection (a call that is never sent twice) */
+    bool batch;              /* the body is an array */
+    bool trial;              /* of the learned batch cap */
     bool aborting;
     uint64_t sent_ns;
-    uint64_t id_base;       /* call[i] has the id id_base + i */
-    uint32_t n, cap, live;  /* calls packed; memory for; not yet answered */
-    struct rf_call **call;  /* owned array; NULL where a call was answered early */
-    uint32_t class_ix;      /* the class queue that all of them came from */
-    struct rf_cost cost;    /* of each call */
-    uint64_t generation;    /* breaker permit */
-    void *net;              /* the shell's */
+    uint64_t id_base;      /* call[i] has the id id_base + i */
+    uint32_t n, cap, live; /* calls packed; memory for; not yet answered */
+    struct rf_call **call; /* owned array; NULL where a call was answered early */
+    uint32_t class_ix;     /* the class queue that all of them came from */
+    struct rf_cost cost;   /* of each call */
+    uint64_t generation;   /* breaker permit */
+    void *net;             /* the shell's */
     struct rf_reply reply;
 };
 

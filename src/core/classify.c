@@ -98,8 +98,8 @@ static enum rf_class of_status(int status, bool has_error)
 /* What a rule is held against. */
 struct subject {
     const struct rf_answer *a;
-    struct rpcfan_slice text;  /* as it came, cut at TEXT_MAX */
-    char lower[TEXT_MAX];      /* the same in lower case: a refusal is held against a hundred rules */
+    struct rpcfan_slice text; /* as it came, cut at TEXT_MAX */
+    char lower[TEXT_MAX]; /* the same in lower case: a refusal is held against a hundred rules */
     int64_t code;
     bool has_code;
 };
@@ -135,8 +135,8 @@ static void read_hints(struct rf_verdict *v, const struct subject *s)
 
 struct rf_verdict rf_classify(const struct rf_answer *a)
 {
-    struct rf_verdict v = {.class = of_transport(a->transport), .rule = "transport",
-                           .hint_ns = a->retry_after_ns};
+    struct rf_verdict v = {
+        .class = of_transport(a->transport), .rule = "transport", .hint_ns = a->retry_after_ns};
     if (v.class != RF_CLASS_OK)
         return v;
     struct subject s; /* not zeroed: `lower` is large, and filled as far as it is read */

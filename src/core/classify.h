@@ -73,11 +73,11 @@ struct rf_verdict {
 /** One row of the table. A row matches where all that it names matches; the first match wins. */
 struct rf_rule {
     const char *id;
-    int status;        /* 0: any */
-    int64_t code;      /* RF_RULE_ANY: any */
-    const char *text;  /* lower-case substring of the error or body; NULL: any */
-    uint8_t families;  /* bits 1 << rpcfan_family; 0: all */
-    bool batch_only;   /* only where a batch was sent */
+    int status;       /* 0: any */
+    int64_t code;     /* RF_RULE_ANY: any */
+    const char *text; /* lower-case substring of the error or body; NULL: any */
+    uint8_t families; /* bits 1 << rpcfan_family; 0: all */
+    bool batch_only;  /* only where a batch was sent */
     enum rf_class class;
 };
 

@@ -1,7 +1,7 @@
 /* core.c - the step: events in, actions out.
  *
- * Each step does the same in the same order: read the events, answer what is past its deadline, wake
- * what has waited long enough, send what the gates allow. */
+ * Each step does the same in the same order: read the events, answer what is past its deadline,
+ * wake what has waited long enough, send what the gates allow. */
 #include "core/core.h"
 
 #include <assert.h>
@@ -36,8 +36,9 @@ static char *name_or_number(const char *name, const char *prefix, uint32_t numbe
     return made;
 }
 
-static enum rpcfan_err init_endpoints(struct rf_network *net, const struct rpcfan_network_options *o,
-                                      uint32_t *next_id, uint64_t now_ns, struct rpcfan_error *err)
+static enum rpcfan_err init_endpoints(struct rf_network *net,
+                                      const struct rpcfan_network_options *o, uint32_t *next_id,
+                                      uint64_t now_ns, struct rpcfan_error *err)
 {
     net->ep = rf_alloc(o->n_endpoints * sizeof net->ep[0]);
     if (net->ep == NULL)
@@ -176,6 +177,24 @@ static void submit(struct rf_core *core, struct rf_call *c, uint64_t now_ns)
         rf_call_queue(core, c, RF_QUEUE_NEW, now_ns);
 }
 
+static void abort_exchange(struct rf_core *core, struct rf_exchange *ex)
+{
+    if (ex->aborting)
+        return;
+    ex->aborting = true;
+    rf_list_push(&core->out->abort, &ex->link);
+}
+
+/* A close does not wait for answers that nobody wants any more. */
+static void abort_unwanted(struct rf_core *core)
+{
+    for (struct rf_link *l = core->flying.next; l != &core->flying; l = l->next) {
+        struct rf_exchange *ex = RF_CONTAINER(l, struct rf_exchange, flight);
+        if (ex->live == 0)
+            abort_exchange(core, ex);
+    }
+}
+
 static void abort_flying(struct rf_core *core, uint64_t now_ns)
 {
     for (struct rf_link *l = core->flying.next; l != &core->flying; l = l->next) {
@@ -184,10 +203,7 @@ static void abort_flying(struct rf_core *core, uint64_t now_ns)
             if (ex->call[i] != NULL)
                 rf_call_finish(core, ex->call[i], RPCFAN_ECANCELED, now_ns);
         }
-        if (!ex->aborting) {
-            ex->aborting = true;
-            rf_list_push(&core->out->abort, &ex->link);
-        }
+        abort_exchange(core, ex);
     }
 }
 
@@ -230,6 +246,8 @@ void rf_core_step(struct rf_core *core, const struct rf_event *ev, size_t n, uin
     for (size_t i = 0; i < n; i++)
         take_event(core, &ev[i], now_ns);
     rf_queue_expire(core, now_ns);
+    if (core->phase != RF_CORE_OPEN)
+        abort_unwanted(core);
     rf_queue_wake(core, now_ns);
     rf_pump(core, now_ns);
     core->out = NULL;

@@ -1,10 +1,10 @@
 /* endpoint.c - one node's gates and books.
  *
- * Happy path: room() says n, take() commits n to every gate in the same turn, settle() gives the slot
- * back and feeds every policy exactly once.
- * Failure modes: a throttle pauses the whole node and touches no breaker; a failure feeds the breaker
- * and makes the node suspect, so that one probing exchange at a time goes there while others can
- * serve; a refused key benches it. One exchange is one sample, however many calls it holds. */
+ * Happy path: room() says n, take() commits n to every gate in the same turn, settle() gives the
+ * slot back and feeds every policy exactly once. Failure modes: a throttle pauses the whole node
+ * and touches no breaker; a failure feeds the breaker and makes the node suspect, so that one
+ * probing exchange at a time goes there while others can serve; a refused key benches it. One
+ * exchange is one sample, however many calls it holds. */
 #include "core/endpoint.h"
 
 #include <stdio.h>
@@ -26,9 +26,10 @@ static enum rpcfan_err check_limits(const struct rpcfan_endpoint_options *o,
                        RF_WINDOWS_MAX);
     for (size_t i = 0; i < o->n_limits; i++) {
         if (o->limits[i].count == 0 || o->limits[i].window_ms == 0)
-            return rf_fail(err, RPCFAN_ECONFIG,
-                           "limit %zu: count and window must be at least 1 (leave it out for no limit)",
-                           i + 1);
+            return rf_fail(
+                err, RPCFAN_ECONFIG,
+                "limit %zu: count and window must be at least 1 (leave it out for no limit)",
+                i + 1);
     }
     return RPCFAN_OK;
 }
@@ -66,7 +67,27 @@ bool rf_endpoint_usable(const struct rf_endpoint *ep, uint64_t now_ns)
     return !open && now_ns >= ep->bench_until_ns;
 }
 
-/* Slots now: configured, less while the breaker's slow start runs, one while it must prove itself. */
+bool rf_endpoint_all_guarded(const struct rf_network *net, uint64_t now_ns)
+{
+    for (uint32_t i = 0; i < net->n_ep; i++) {
+        if (net->ep[i].breaker.state == RF_BREAKER_CLOSED && now_ns >= net->ep[i].bench_until_ns)
+            return false;
+    }
+    return true;
+}
+
+void rf_endpoint_hasten(struct rf_network *net, uint64_t now_ns)
+{
+    for (uint32_t i = 0; i < net->n_ep; i++) {
+        if (rf_endpoint_usable(&net->ep[i], now_ns))
+            return;
+    }
+    for (uint32_t i = 0; i < net->n_ep; i++)
+        rf_breaker_hasten(&net->ep[i].breaker);
+}
+
+/* Slots now: configured, less while the breaker's slow start runs, one while it must prove itself.
+ */
 static uint32_t slots(const struct rf_endpoint *ep, bool alone)
 {
     uint32_t n = ep->in_flight_max;
@@ -77,7 +98,8 @@ static uint32_t slots(const struct rf_endpoint *ep, bool alone)
     return unproven && !alone ? 1 : n;
 }
 
-/* A gate that opens at a known time. @return whether it is closed; wait_ns then says for how long. */
+/* A gate that opens at a known time. @return whether it is closed; wait_ns then says for how long.
+ */
 static bool closed_until(uint64_t until_ns, uint64_t now_ns, uint64_t *wait_ns)
 {
     *wait_ns = rf_time_sub(until_ns, now_ns);
@@ -93,7 +115,8 @@ uint32_t rf_endpoint_room(struct rf_endpoint *ep, struct rf_cost cost, uint32_t 
     if (closed_until(ep->bench_until_ns, now_ns, wait_ns) ||
         closed_until(ep->throttle.paused_until_ns, now_ns, wait_ns))
         return 0;
-    if (!alone && closed_until(ep->suspect_until_ns, now_ns, wait_ns))
+    if (!alone && ep->breaker.state == RF_BREAKER_CLOSED &&
+        closed_until(ep->suspect_until_ns, now_ns, wait_ns))
         return 0;
     if (!rf_breaker_ready(&ep->breaker, now_ns, wait_ns))
         return 0;
@@ -116,7 +139,14 @@ void rf_endpoint_take(struct rf_endpoint *ep, struct rf_exchange *ex, uint64_t n
     ep->count.calls += ex->n;
 }
 
-static enum rf_health health_of(const struct rf_endpoint *ep, const struct rf_lesson *l)
+/* An attempt cut short by the calls' own deadlines, before even a quick answer could have come. */
+static bool was_hasty(const struct rf_endpoint *ep, const struct rf_exchange *ex)
+{
+    return ex->timeout_ns < ep->timeout_ns && ex->timeout_ns < rf_hist_quantile(&ep->latency, 100);
+}
+
+static enum rf_health health_of(const struct rf_endpoint *ep, const struct rf_exchange *ex,
+                                const struct rf_lesson *l)
 {
     bool probing = ep->breaker.state == RF_BREAKER_HALF_OPEN;
     if (l->good > 0)
@@ -127,8 +157,9 @@ static enum rf_health health_of(const struct rf_endpoint *ep, const struct rf_le
     case RF_CLASS_CONNECT:
     case RF_CLASS_TLS:
         return RF_HEALTH_CONNECT_FAIL;
-    case RF_CLASS_SERVER:
     case RF_CLASS_TIMEOUT:
+        return was_hasty(ep, ex) ? RF_HEALTH_IGNORE : RF_HEALTH_FAIL;
+    case RF_CLASS_SERVER:
     case RF_CLASS_RESET:
     case RF_CLASS_MALFORMED:
         return RF_HEALTH_FAIL;
@@ -157,7 +188,7 @@ static void note_failure(struct rf_endpoint *ep, const struct rf_exchange *ex,
 static void feed_breaker(struct rf_endpoint *ep, struct rf_exchange *ex, const struct rf_lesson *l,
                          uint64_t now_ns, struct rf_core *core)
 {
-    enum rf_health h = health_of(ep, l);
+    enum rf_health h = health_of(ep, ex, l);
     if (rf_breaker_settle(&ep->breaker, ex->generation, h, now_ns, &core->rng))
         rf_log(core->log, RPCFAN_LOG_WARN, "RF-EP-BREAKER ep=%s state=%s why=\"%s\" last=\"%s\"",
                ep->name, rf_breaker_state_name(ep->breaker.state),
@@ -168,8 +199,8 @@ static void feed_breaker(struct rf_endpoint *ep, struct rf_exchange *ex, const s
         ep->fail_streak = 0;
         ep->suspect_until_ns = 0;
     } else if (h != RF_HEALTH_IGNORE) {
-        uint64_t d = rf_backoff_full_jitter(SUSPECT_BASE_NS, SUSPECT_CAP_NS, ep->fail_streak,
-                                            &core->rng);
+        uint64_t d =
+            rf_backoff_full_jitter(SUSPECT_BASE_NS, SUSPECT_CAP_NS, ep->fail_streak, &core->rng);
         ep->fail_streak++;
         ep->suspect_until_ns = now_ns + SUSPECT_BASE_NS + d;
         rf_peak_penalty(&ep->peak, 0, now_ns);
@@ -177,7 +208,8 @@ static void feed_breaker(struct rf_endpoint *ep, struct rf_exchange *ex, const s
 }
 
 /* What the node said; or, for the first refusal in spite of configured windows, a tenth of the
- * shortest: the limiter knows when quota returns, a stray refusal is a matter of clocks and edges. */
+ * shortest: the limiter knows when quota returns, a stray refusal is a matter of clocks and edges.
+ */
 static uint64_t throttle_hint(const struct rf_endpoint *ep, const struct rf_verdict *v)
 {
     uint64_t hint = v->hint_ns;

@@ -14,6 +14,13 @@ void rf_endpoint_fini(struct rf_endpoint *ep);
 /** Whether it is worth waiting for: not benched, its breaker not open. */
 bool rf_endpoint_usable(const struct rf_endpoint *ep, uint64_t now_ns);
 
+/** Whether every endpoint is kept from harm by an open or half-open breaker or a bench: only probes
+ * go out then, so that a call that goes again needs no retry budget. */
+bool rf_endpoint_all_guarded(const struct rf_network *net, uint64_t now_ns);
+
+/** Where no endpoint can serve, let the probes come sooner. */
+void rf_endpoint_hasten(struct rf_network *net, uint64_t now_ns);
+
 /**
  * How many calls could leave now in one exchange: breaker, bench, pause, suspicion, slots, windows
  * and pacer all asked, nothing taken.
@@ -29,10 +36,10 @@ void rf_endpoint_take(struct rf_endpoint *ep, struct rf_exchange *ex, uint64_t n
 
 /** What an exchange taught; filled in by settle.c from its members. */
 struct rf_lesson {
-    uint32_t good;      /* members with a result or an error that is an answer */
-    uint32_t throttled; /* members refused for rate */
-    uint32_t failed;    /* members that failed for the node's own reasons */
-    uint32_t split;     /* members refused for the batch's size */
+    uint32_t good;             /* members with a result or an error that is an answer */
+    uint32_t throttled;        /* members refused for rate */
+    uint32_t failed;           /* members that failed for the node's own reasons */
+    uint32_t split;            /* members refused for the batch's size */
     struct rf_verdict verdict; /* of the worst member */
 };
 

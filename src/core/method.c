@@ -1,21 +1,35 @@
 /* method.c - methods: an open-addressed table from name to class queue and write protection.
  *
- * Methods that fall under the same windows at the same weight on every endpoint share one FIFO, so a
- * class that is blocked by its own window never holds up another. The table is bounded: past that, a
- * method is worked out anew each time. */
+ * Methods that fall under the same windows at the same weight on every endpoint share one FIFO, so
+ * a class that is blocked by its own window never holds up another. The table is bounded: past
+ * that, a method is worked out anew each time. */
 #include "core/method.h"
 
 #include <string.h>
 
 #include "base/mem.h"
 
-/* Methods whose effect must not happen twice. Raw signed sends are not here: the same bytes have the
- * same hash, so the chain itself drops the second. */
+/* Methods whose effect must not happen twice. Raw signed sends are not here: the same bytes have
+ * the same hash, so the chain itself drops the second. */
 static const char *const once_everywhere[] = {
-    "eth_sendTransaction", "eth_newFilter", "eth_newBlockFilter",
-    "eth_newPendingTransactionFilter", "eth_getFilterChanges", "eth_subscribe",
-    "eth_signTransaction", "eth_submitWork", "personal_*", "wallet_*", "miner_*", "admin_*",
-    "debug_setHead", "engine_*", "evm_*", "anvil_*", "hardhat_*", "requestAirdrop",
+    "eth_sendTransaction",
+    "eth_newFilter",
+    "eth_newBlockFilter",
+    "eth_newPendingTransactionFilter",
+    "eth_getFilterChanges",
+    "eth_subscribe",
+    "eth_signTransaction",
+    "eth_submitWork",
+    "personal_*",
+    "wallet_*",
+    "miner_*",
+    "admin_*",
+    "debug_setHead",
+    "engine_*",
+    "evm_*",
+    "anvil_*",
+    "hardhat_*",
+    "requestAirdrop",
 };
 
 static uint64_t hash(const char *s, size_t n)

@@ -3,8 +3,8 @@
  * Happy path: for each class in turn, the head call picks an endpoint whose gates are open; as many
  * of the calls behind it as the gates and the batch cap allow leave with it in one exchange. So a
  * batch forms from what is already waiting and never by waiting.
- * Failure modes: no gate open: remember the earliest time one could be; nobody to wait for: the call
- * fails at once with the reason; out of memory: the calls of that exchange fail. */
+ * Failure modes: no gate open: remember the earliest time one could be; nobody to wait for: the
+ * call fails at once with the reason; out of memory: the calls of that exchange fail. */
 #include "core/pump.h"
 
 #include <string.h>
@@ -239,8 +239,37 @@ struct packing {
     struct rf_exchange *ex;
     uint32_t max;
     uint64_t bytes, max_bytes;
+    uint64_t least_ns; /* of its time that a call that has waited must have left */
     uint64_t now_ns;
 };
+
+/* How long an answer takes, 95 of 100. A smaller share would not do: under overload the head of the
+ * queue stands at this very border, so that half of the calls sent would fail at the median, and a
+ * node that is back would be probed with calls that run out of time. */
+static uint64_t time_needed(const struct rf_endpoint *ep)
+{
+    return rf_hist_quantile(&ep->latency, 950);
+}
+
+/* A call that has waited for half of its time and cannot be expected to make it: sending it would
+ * only take the place of one that can. One that comes with little time is sent all the same. */
+static bool too_late(const struct packing *p, const struct rf_call *c)
+{
+    uint64_t left = rf_time_sub(c->deadline_ns, p->now_ns);
+    return left < p->least_ns && left < rf_time_sub(c->deadline_ns, c->submitted_ns) / 2;
+}
+
+static void give_up(const struct packing *p, struct rf_call *c)
+{
+    if (c->detail == NULL)
+        rf_call_explain(c,
+                        "only %llu ms of its time were left when its turn came, with %llu calls "
+                        "waiting; answers take about %llu ms",
+                        (unsigned long long)(rf_time_sub(c->deadline_ns, p->now_ns) / RF_MS),
+                        (unsigned long long)(p->net->queued + p->net->delayed),
+                        (unsigned long long)(p->least_ns / RF_MS));
+    rf_call_finish(p->core, c, RPCFAN_EDEADLINE, p->now_ns);
+}
 
 static bool accepts(const struct packing *p, const struct rf_call *c)
 {
@@ -259,7 +288,11 @@ static bool accepts(const struct packing *p, const struct rf_call *c)
 static void pack_from(struct packing *p, struct rf_link *list)
 {
     while (!rf_list_empty(list)) {
-        struct rf_call *c = RF_CONTAINER(list->next, struct rf_call, link);
+        struct rf_call *c = first_of(list);
+        if (too_late(p, c)) {
+            give_up(p, c);
+            continue;
+        }
         if (!accepts(p, c))
             return;
         rf_call_pack(p->core, c, p->ex);
@@ -315,11 +348,21 @@ static void send_batch(struct rf_core *core, struct rf_class_queue *q, struct rf
     ex->index = r->ep->index;
     ex->class_ix = (uint32_t)(q - net->cq);
     ex->aborting = false;
-    struct packing p = {.core = core, .net = net, .ex = ex, .max = r->room, .bytes = 2,
-                        .max_bytes = rf_batchcap_bytes(&r->ep->batch), .now_ns = now_ns};
+    struct packing p = {.core = core,
+                        .net = net,
+                        .ex = ex,
+                        .max = r->room,
+                        .bytes = 2,
+                        .max_bytes = rf_batchcap_bytes(&r->ep->batch),
+                        .least_ns = time_needed(r->ep),
+                        .now_ns = now_ns};
     pack_from(&p, list);
     if (list == &q->retry && rf_list_empty(list))
         pack_from(&p, &q->fresh);
+    if (ex->n == 0) {
+        rf_pump_recycle(core, ex);
+        return;
+    }
     ex->id_base = core->next_id;
     core->next_id += ex->n;
     write_body(ex);
@@ -403,6 +446,7 @@ static bool pump_network(struct rf_core *core, struct rf_network *net, uint64_t 
 {
     bool progress = false;
     uint32_t first = net->rr;
+    rf_endpoint_hasten(net, now_ns);
     for (uint32_t i = 0; i < net->n_cq; i++) {
         uint32_t at = (first + i) % net->n_cq;
         struct rf_class_queue *q = &net->cq[at];

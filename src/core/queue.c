@@ -152,7 +152,8 @@ void rf_queue_expire(struct rf_core *core, uint64_t now_ns)
  * stand in the heap one behind the other. */
 static bool token(struct rf_core *core, struct rf_call *c)
 {
-    if (!c->needs_token || c->token_group == core->token_group)
+    if (!c->needs_token || c->token_group == core->token_group ||
+        rf_endpoint_all_guarded(net_of(core, c), core->now_ns))
         return true;
     if (!rf_budget_take(&net_of(core, c)->budget))
         return false;

@@ -18,9 +18,11 @@ void rf_call_queue(struct rf_core *core, struct rf_call *c, enum rf_queue_end en
 void rf_call_delay(struct rf_core *core, struct rf_call *c, uint64_t ready_ns, uint64_t now_ns);
 /** Put a queued call into an exchange as its next member. */
 void rf_call_pack(struct rf_core *core, struct rf_call *c, struct rf_exchange *ex);
-/** Answer a call: off every list and heap, out of its exchange, onto the done list. Exactly once. */
+/** Answer a call: off every list and heap, out of its exchange, onto the done list. Exactly once.
+ */
 void rf_call_finish(struct rf_core *core, struct rf_call *c, enum rpcfan_err err, uint64_t now_ns);
-/** Say in words what went wrong in a try; kept until the call succeeds. Out of memory: kept as was. */
+/** Say in words what went wrong in a try; kept until the call succeeds. Out of memory: kept as was.
+ */
 void rf_call_explain(struct rf_call *c, const char *fmt, ...) RF_PRINTF(2, 3);
 /** Answer what is past its deadline. */
 void rf_queue_expire(struct rf_core *core, uint64_t now_ns);

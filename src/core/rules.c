@@ -115,6 +115,7 @@ const struct rf_rule rf_rules[] = {
     {"revert", 0, ANY, "execution reverted", 0, false, RF_CLASS_REVERT},
     {"revert-vm", 0, ANY, "vm exception", EVM | GEN, false, RF_CLASS_REVERT},
     {"revert-vm2", 0, ANY, "vm execution error", EVM | GEN, false, RF_CLASS_REVERT},
+    {"revert-evm", 0, ANY, "evm error", 0, false, RF_CLASS_REVERT},
     {"out-of-gas", 0, ANY, "out of gas", EVM | GEN, false, RF_CLASS_REVERT},
     {"sol-preflight", 0, -32002, NULL, SOL, false, RF_CLASS_APP},
 

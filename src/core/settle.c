@@ -1,10 +1,10 @@
 /* settle.c - reads a reply: members are matched to calls by id and by nothing else.
  *
- * Happy path: an array with one member for each call; each result goes to its call as a slice of the
- * shared body.
- * Failure modes: an object for a batch is a refusal of the whole and never an answer to anybody; a
- * member without a call (duplicate, late, unknown id) is counted and dropped; a call without a member
- * goes again alone; an error without an id speaks for all calls that have no member. */
+ * Happy path: an array with one member for each call; each result goes to its call as a slice of
+ * the shared body. Failure modes: an object for a batch is a refusal of the whole and never an
+ * answer to anybody; a member without a call (duplicate, late, unknown id) is counted and dropped;
+ * a call without a member goes again alone; an error without an id speaks for all calls that have
+ * no member. */
 #include "core/settle.h"
 
 #include <string.h>
@@ -23,8 +23,11 @@ static struct rpcfan_slice slice_of(const struct rf_exchange *ex, uint64_t at, u
 static struct rf_answer answer_of(const struct rf_settle *s, struct rpcfan_slice error)
 {
     const struct rf_exchange *ex = s->ex;
-    struct rf_answer a = {.family = s->net->family, .transport = ex->reply.transport,
-                          .status = ex->reply.status, .batch = ex->n > 1, .error = error,
+    struct rf_answer a = {.family = s->net->family,
+                          .transport = ex->reply.transport,
+                          .status = ex->reply.status,
+                          .batch = ex->n > 1,
+                          .error = error,
                           .retry_after_ns = ex->reply.retry_after_ns};
     return a;
 }
@@ -37,7 +40,8 @@ static void learn(struct rf_settle *s, const struct rf_verdict *v)
         l->throttled++;
         break;
     case RF_ACT_SPLIT:
-        /* A vague refusal of a size that passed before is about a call in it, not about the size. */
+        /* A vague refusal of a size that passed before is about a call in it, not about the size.
+         */
         if (s->ex->n > 1 && !(v->vague && s->ex->n <= s->ep->batch.proven))
             l->split++;
         break;
@@ -250,8 +254,8 @@ static void judge_whole(struct rf_settle *s)
 void rf_settle(struct rf_core *core, struct rf_exchange *ex, uint64_t now_ns)
 {
     struct rf_network *net = &core->net[ex->network];
-    struct rf_settle s = {.core = core, .net = net, .ep = &net->ep[ex->index], .ex = ex,
-                          .now_ns = now_ns};
+    struct rf_settle s = {
+        .core = core, .net = net, .ep = &net->ep[ex->index], .ex = ex, .now_ns = now_ns};
     s.lesson.verdict.class = RF_CLASS_OK;
     s.lesson.verdict.rule = "ok";
     s.lesson.verdict.hint_ns = RF_NEVER;

@@ -16,15 +16,15 @@
 
 /** Counted for ever; each exchange and each call exactly once in each line it belongs to. */
 struct rf_counts {
-    uint64_t requests, batches;  /* exchanges sent; of them arrays */
-    uint64_t calls;              /* members sent */
-    uint64_t ok, rpc;            /* members answered with a result; with an error that is an answer */
-    uint64_t throttled;          /* members refused for rate */
-    uint64_t server, malformed;  /* members that failed so */
-    uint64_t network;            /* members lost to connect, timeout, reset */
-    uint64_t refused_batches;    /* exchanges refused for their size */
-    uint64_t unmatched;          /* response members that matched no open call */
-    uint64_t resent;             /* exchanges that libcurl silently sent again */
+    uint64_t requests, batches; /* exchanges sent; of them arrays */
+    uint64_t calls;             /* members sent */
+    uint64_t ok, rpc;   /* members answered with a result; with an error that is an answer */
+    uint64_t throttled; /* members refused for rate */
+    uint64_t server, malformed; /* members that failed so */
+    uint64_t network;           /* members lost to connect, timeout, reset */
+    uint64_t refused_batches;   /* exchanges refused for their size */
+    uint64_t unmatched;         /* response members that matched no open call */
+    uint64_t resent;            /* exchanges that libcurl silently sent again */
     uint64_t bytes_out, bytes_in;
 };
 
@@ -39,13 +39,13 @@ struct rf_endpoint {
     struct rf_breaker breaker;
     struct rf_batchcap batch;
     struct rf_peak peak;
-    struct rf_hist latency; /* of exchanges that brought an answer */
-    bool was_paused;        /* the limiter must resume paced */
-    uint32_t fail_streak;   /* exchanges failed in a row */
+    struct rf_hist latency;    /* of exchanges that brought an answer */
+    bool was_paused;           /* the limiter must resume paced */
+    uint32_t fail_streak;      /* exchanges failed in a row */
     uint64_t suspect_until_ns; /* after a failure: no traffic before, where others can serve */
     uint64_t bench_until_ns;
     enum rf_class bench_class;
-    char last_failure[96]; /* words, no URL */
+    char last_failure[96];    /* words, no URL */
     enum rf_class last_class; /* of that failure */
     struct rf_counts count;
 };
@@ -75,8 +75,14 @@ struct rf_method {
 
 /** Limits and weights as configured, kept for methods that are seen later. */
 struct rf_method_rules {
-    struct { uint32_t endpoint, window; char *pattern; } *limit; /* owned */
-    struct { uint32_t endpoint, weight; char *pattern; } *weight; /* owned */
+    struct {
+        uint32_t endpoint, window;
+        char *pattern;
+    } * limit; /* owned */
+    struct {
+        uint32_t endpoint, weight;
+        char *pattern;
+    } * weight;  /* owned */
     char **once; /* owned */
     uint32_t n_limits, n_weights, n_once;
 };
@@ -89,8 +95,8 @@ struct rf_network {
     struct rf_endpoint *ep; /* owned array */
     uint32_t n_ep;
     struct rf_class_queue *cq; /* owned array */
-    uint32_t n_cq, rr; /* rr: the class that sends first */
-    struct rf_method *method; /* owned array of RF_METHOD_SLOTS */
+    uint32_t n_cq, rr;         /* rr: the class that sends first */
+    struct rf_method *method;  /* owned array of RF_METHOD_SLOTS */
     uint32_t n_methods;
     const struct rf_method *last_method; /* of the latest call: mostly the next one's too */
     struct rf_method_rules rules;
@@ -98,7 +104,7 @@ struct rf_network {
     uint64_t deadline_ns, linger_ns;
     uint32_t attempts;
     uint64_t last_success_ns;
-    uint64_t wake_ns; /* when a blocked queue could go on by itself */
+    uint64_t wake_ns;                    /* when a blocked queue could go on by itself */
     uint64_t queued, delayed, in_flight; /* calls */
     uint64_t submitted, answered, retried;
 };
@@ -108,7 +114,7 @@ enum rf_core_phase { RF_CORE_OPEN, RF_CORE_DRAINING, RF_CORE_ENDING };
 /** The whole. */
 struct rf_core {
     struct rf_network *net; /* owned array */
-    uint32_t n_net, rr; /* rr: the network that sends first */
+    uint32_t n_net, rr;     /* rr: the network that sends first */
     struct rf_due deadlines;
     struct rf_heap delays;
     struct rf_link free_ex; /* exchanges to use again */

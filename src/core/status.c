@@ -1,5 +1,5 @@
-/* status.c - what the core knows, as one JSON object: every figure a user needs to see why calls wait
- * or fail, and the reason in words. No URL is in it. */
+/* status.c - what the core knows, as one JSON object: every figure a user needs to see why calls
+ * wait or fail, and the reason in words. No URL is in it. */
 #include "core/core.h"
 
 #include "core/endpoint.h"
@@ -38,8 +38,7 @@ static void add_counts(struct rf_buf *b, const struct rf_counts *n)
                   "\"malformed\":%llu},",
                   ull(n->requests), ull(n->batches), ull(n->calls), ull(n->ok), ull(n->rpc),
                   ull(n->throttled), ull(n->server), ull(n->network), ull(n->malformed));
-    rf_buf_printf(b,
-                  "\"unmatched\":%llu,\"resent\":%llu,\"bytes_out\":%llu,\"bytes_in\":%llu,",
+    rf_buf_printf(b, "\"unmatched\":%llu,\"resent\":%llu,\"bytes_out\":%llu,\"bytes_in\":%llu,",
                   ull(n->unmatched), ull(n->resent), ull(n->bytes_out), ull(n->bytes_in));
 }
 

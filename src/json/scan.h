@@ -69,9 +69,9 @@ enum rf_tok rf_scan_skip(struct rf_scan *s, const char *chunk, size_t len, size_
                          uint32_t depth);
 
 /**
- * Pass over what the caller has checked itself: the rest of the object that was opened by the latest
- * token (RF_TOK_OBJECT), its brace, and, in an array, further whole elements that are objects. All of
- * it must be valid JSON.
+ * Pass over what the caller has checked itself: the rest of the object that was opened by the
+ * latest token (RF_TOK_OBJECT), its brace, and, in an array, further whole elements that are
+ * objects. All of it must be valid JSON.
  * @param n  its bytes, up to and including the last brace.
  */
 void rf_scan_pass_object(struct rf_scan *s, size_t n);

@@ -193,7 +193,8 @@ static size_t plain_result(const char *p, const char *end)
     return quote < e && *quote == '"' ? (size_t)(quote - begin) + 1 : 0;
 }
 
-/** Read one member in the plain form from its brace on. @return behind its brace; NULL: not plain. */
+/** Read one member in the plain form from its brace on. @return behind its brace; NULL: not plain.
+ */
 static const char *plain_member(const char *p, const char *end, const char *body,
                                 struct rf_member *m)
 {
@@ -211,8 +212,8 @@ static const char *plain_member(const char *p, const char *end, const char *body
     size_t len = plain_result(p, end);
     if (len == 0 || p + len == end || p[len] != '}')
         return NULL;
-    *m = (struct rf_member){.id = id, .id_kind = RF_ID_UINT, .result_at = (uint64_t)(p - body),
-                            .result_len = len};
+    *m = (struct rf_member){
+        .id = id, .id_kind = RF_ID_UINT, .result_at = (uint64_t)(p - body), .result_len = len};
     return p + len + 1;
 }
 

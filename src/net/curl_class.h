@@ -9,14 +9,14 @@
 
 /** What else is known about the transfer besides its code. */
 struct rf_curl_facts {
-    unsigned sends;  /* times a request was begun on a connection; 0: surely not sent */
-    int os_errno;    /* of the last failed system call; 0: unknown */
-    long proxy_code; /* the proxy's answer to CONNECT; 0: none */
+    unsigned sends;   /* times a request was begun on a connection; 0: surely not sent */
+    int os_errno;     /* of the last failed system call; 0: unknown */
+    long proxy_code;  /* the proxy's answer to CONNECT; 0: none */
     long proxy_error; /* a CURLproxycode, with CURLE_PROXY */
-    bool connected;  /* a connection stood */
+    bool connected;   /* a connection stood */
     bool https;
-    bool capped;     /* our write callback ended it: over the response cap */
-    bool no_memory;  /* our write callback ended it: out of memory */
+    bool capped;    /* our write callback ended it: over the response cap */
+    bool no_memory; /* our write callback ended it: out of memory */
 };
 
 /**

@@ -20,17 +20,17 @@
 enum lookup_state { REST, QUEUED, RUNNING };
 
 struct rf_dns_name {
-    struct rf_link link;    /* rf_dns.names */
-    struct rf_link turn;    /* rf_dns.queue while QUEUED */
+    struct rf_link link; /* rf_dns.names */
+    struct rf_link turn; /* rf_dns.queue while QUEUED */
     struct rf_link waiters;
     struct rf_dns *dns;
     char *host;
-    char *addresses;        /* NULL: never found */
+    char *addresses; /* NULL: never found */
     uint32_t generation;
     enum lookup_state state;
-    bool wanted;            /* a refresh without waiters */
-    uint64_t found_ns;      /* when `addresses` were last confirmed */
-    uint64_t tried_ns;      /* when the last lookup ended; 0: never */
+    bool wanted;       /* a refresh without waiters */
+    uint64_t found_ns; /* when `addresses` were last confirmed */
+    uint64_t tried_ns; /* when the last lookup ended; 0: never */
     uv_getaddrinfo_t req;
 };
 
@@ -80,8 +80,8 @@ static int add_address(struct rf_buf *text, const struct addrinfo *ai)
     else
         e = UV_EAFNOSUPPORT;
     if (e == 0)
-        rf_buf_printf(text, ai->ai_family == AF_INET6 ? "%s[%s]" : "%s%s",
-                      text->len > 0 ? "," : "", ip);
+        rf_buf_printf(text, ai->ai_family == AF_INET6 ? "%s[%s]" : "%s%s", text->len > 0 ? "," : "",
+                      ip);
     return e;
 }
 

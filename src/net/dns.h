@@ -37,11 +37,11 @@ struct rf_dns_name;
 struct rf_dns {
     struct rf_dns_ops ops; /* may be replaced before the first lookup */
     uv_loop_t *loop;
-    uv_timer_t timer;      /* of the earliest waiter */
-    struct rf_heap waits;  /* waiters by deadline */
+    uv_timer_t timer;     /* of the earliest waiter */
+    struct rf_heap waits; /* waiters by deadline */
     struct rf_link names;
-    struct rf_link queue;  /* names whose lookup waits for its turn */
-    uint32_t running;      /* lookups in the pool */
+    struct rf_link queue; /* names whose lookup waits for its turn */
+    uint32_t running;     /* lookups in the pool */
     bool closing, timer_closed;
     void (*closed)(void *arg);
     void *closed_arg;

@@ -88,8 +88,10 @@ static enum rpcfan_err check_headers(const struct rf_http_ep *ep, struct rpcfan_
                                i + 1, framing[k]);
         }
         if (ep->has_jwt && is_named(line, "Authorization"))
-            return rf_fail(err, RPCFAN_ECONFIG, "header %zu: Authorization and a JWT secret "
-                           "exclude each other", i + 1);
+            return rf_fail(err, RPCFAN_ECONFIG,
+                           "header %zu: Authorization and a JWT secret "
+                           "exclude each other",
+                           i + 1);
     }
     return RPCFAN_OK;
 }
@@ -206,8 +208,10 @@ static enum rpcfan_err parse_url(struct rf_http *h, struct rf_http_ep *ep, struc
         proxy = rf_proxy_from_env(rf_proxy_getenv, ep->https, host);
     e = rf_proxy_parse(proxy, &ep->proxy);
     if (e != RPCFAN_OK)
-        rf_fail(err, e, "the proxy%s is not scheme://host[:port] with scheme http, https, socks4a "
-                "or socks5h", ep->o->proxy == NULL ? " of the environment" : "");
+        rf_fail(err, e,
+                "the proxy%s is not scheme://host[:port] with scheme http, https, socks4a "
+                "or socks5h",
+                ep->o->proxy == NULL ? " of the environment" : "");
     else if (!set_lookup(h, ep, host, (uint16_t)strtoul(port, NULL, 10)))
         e = rf_fail(err, RPCFAN_ENOMEM, "out of memory");
 out:
@@ -327,9 +331,9 @@ static bool set_connection(struct rf_xfer *xf)
     ok &= curl_easy_setopt(c, CURLOPT_TCP_NODELAY, 1L) == CURLE_OK;
     ok &= curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK;
     /* Whole seconds, rounded down to stay below the peer's own limit; 0 would mean no limit. */
-    ok &= curl_easy_setopt(c, CURLOPT_MAXAGE_CONN,
-                           (long)rf_max_u64(1, rf_min_u64(o->idle_ms / 1000, INT32_MAX))) ==
-          CURLE_OK;
+    ok &=
+        curl_easy_setopt(c, CURLOPT_MAXAGE_CONN,
+                         (long)rf_max_u64(1, rf_min_u64(o->idle_ms / 1000, INT32_MAX))) == CURLE_OK;
     ok &= curl_easy_setopt(c, CURLOPT_MAXLIFETIME_CONN, RF_HTTP_LIFETIME_S) == CURLE_OK;
     /* Addresses are ours to renew: libcurl must never find one expired and look it up itself. */
     ok &= curl_easy_setopt(c, CURLOPT_DNS_CACHE_TIMEOUT, -1L) == CURLE_OK;
@@ -409,8 +413,8 @@ bool rf_xfer_prepare(struct rf_xfer *xf, long timeout_ms, long connect_ms)
         xf->fresh = ex->fresh;
     }
     /* The size first: without it libcurl would measure the body as a string. */
-    ok = ok && curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)ex->body.len) ==
-                   CURLE_OK;
+    ok = ok &&
+         curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)ex->body.len) == CURLE_OK;
     const char *body = ex->body.data != NULL ? ex->body.data : ""; /* NULL would mean a callback */
     return ok && curl_easy_setopt(c, CURLOPT_POSTFIELDS, body) == CURLE_OK;
 }

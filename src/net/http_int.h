@@ -31,12 +31,12 @@ struct rf_slist {
 /** What is constant about an endpoint, worked out once. */
 struct rf_http_ep {
     const struct rpcfan_endpoint_options *o;
-    struct rf_link pool;           /* idle transfers, the latest used first */
+    struct rf_link pool; /* idle transfers, the latest used first */
     struct rf_slist *headers;
-    struct rf_slist *resolve;      /* for CURLOPT_RESOLVE; NULL while nothing is known */
-    uint32_t resolve_generation;   /* of the addresses in it */
-    struct rf_dns_name *dns;       /* NULL: no name has to be looked up */
-    char *dns_host;                /* as libcurl writes it */
+    struct rf_slist *resolve;    /* for CURLOPT_RESOLVE; NULL while nothing is known */
+    uint32_t resolve_generation; /* of the addresses in it */
+    struct rf_dns_name *dns;     /* NULL: no name has to be looked up */
+    char *dns_host;              /* as libcurl writes it */
     uint16_t dns_port;
     struct rf_proxy proxy;
     bool https, has_jwt;
@@ -53,21 +53,21 @@ enum rf_xfer_state {
 
 /** An easy handle with its constant options, and the exchange it carries now. */
 struct rf_xfer {
-    struct rf_link link;       /* pool, names, running or ready */
+    struct rf_link link; /* pool, names, running or ready */
     enum rf_xfer_state state;
     struct rf_http *h;
     struct rf_http_ep *ep;
     CURL *easy;
     struct rf_exchange *ex;
-    struct rf_slist *headers;  /* set on the easy handle: a reference each */
+    struct rf_slist *headers; /* set on the easy handle: a reference each */
     struct rf_slist *resolve;
-    bool fresh;                /* FRESH_CONNECT as set on the easy handle */
+    bool fresh;                  /* FRESH_CONNECT as set on the easy handle */
     long timeout_ms, connect_ms; /* as set on the easy handle */
     struct rf_dns_waiter waiter;
-    uint64_t begun_ns;         /* when its wait for a name began */
+    uint64_t begun_ns; /* when its wait for a name began */
     /* from here on: of the exchange, cleared at send */
-    unsigned sends;            /* requests begun: more than one is libcurl's replay */
-    int socket_errno;          /* no socket could be made */
+    unsigned sends;   /* requests begun: more than one is libcurl's replay */
+    int socket_errno; /* no socket could be made */
     bool capped, no_memory;
 };
 
@@ -76,28 +76,28 @@ struct rf_sock {
     uv_poll_t poll;
     struct rf_http *h;
     curl_socket_t fd;
-    int events;    /* polled for, as UV_READABLE | UV_WRITABLE */
-    int wanted;    /* what libcurl last asked for */
+    int events;      /* polled for, as UV_READABLE | UV_WRITABLE */
+    int wanted;      /* what libcurl last asked for */
     unsigned errors; /* reported in a row */
-    bool ours;     /* made by open_socket(): stays while the connection idles */
-    bool idle;     /* libcurl does not watch it now */
+    bool ours;       /* made by open_socket(): stays while the connection idles */
+    bool idle;       /* libcurl does not watch it now */
 };
 
 struct rf_http {
     struct rf_http_options o;
     CURLM *multi;
     uv_timer_t timer;
-    uv_idle_t soon;           /* active while something is to be done on the next turn */
+    uv_idle_t soon; /* active while something is to be done on the next turn */
     struct rf_dns dns;
     struct rf_http_ep *ep;
-    struct rf_sock **sock;    /* by descriptor */
+    struct rf_sock **sock; /* by descriptor */
     size_t n_sock;
-    struct rf_link waiting;   /* transfers in RF_XFER_NAME */
-    struct rf_link running;   /* transfers in RF_XFER_RUNNING */
-    struct rf_link ready;     /* transfers in RF_XFER_READY */
+    struct rf_link waiting;        /* transfers in RF_XFER_NAME */
+    struct rf_link running;        /* transfers in RF_XFER_RUNNING */
+    struct rf_link ready;          /* transfers in RF_XFER_READY */
     struct rf_exchange *stillborn; /* without a transfer, chained by rf_exchange.net */
-    uint32_t handles;         /* uv handles not yet closed */
-    bool run_now;             /* libcurl asked for a run without delay */
+    uint32_t handles;              /* uv handles not yet closed */
+    bool run_now;                  /* libcurl asked for a run without delay */
     bool closing, dns_closed;
     void (*closed)(void *arg);
     void *closed_arg;

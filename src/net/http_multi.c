@@ -24,7 +24,7 @@
 #include "base/mem.h"
 
 #define ERRORS_READ 4 /* POLLERRs in a row that libcurl is asked to read */
-#define FD_TRIES 16 /* other descriptor numbers tried where one is taken in the loop */
+#define FD_TRIES 16   /* other descriptor numbers tried where one is taken in the loop */
 
 static void free_sock(uv_handle_t *handle)
 {

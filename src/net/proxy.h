@@ -14,8 +14,8 @@ const char *rf_proxy_getenv(const char *name);
 
 /** A proxy in parts. Strings are owned; rf_proxy_fini() frees them. */
 struct rf_proxy {
-    char *url;     /* for CURLOPT_PROXY; "" for none; may hold a password: never shown */
-    char *host;    /* to look up; NULL: none, or numeric */
+    char *url;  /* for CURLOPT_PROXY; "" for none; may hold a password: never shown */
+    char *host; /* to look up; NULL: none, or numeric */
     uint16_t port;
 };
 

@@ -10,22 +10,22 @@
 #include "base/base.h"
 
 struct rf_batchcap {
-    uint32_t max;        /* configured */
-    uint32_t limit;      /* largest size that is worth trying now; 1: no batches */
-    uint32_t proven;     /* largest size that passed (1 at the start) */
-    uint32_t refused;    /* smallest size that was refused; 0: none */
-    bool trial;          /* a batch that tries something unproven is under way */
-    bool told;           /* the limit is the server's own number: not probed above while it holds */
-    bool probing;        /* `limit` was raised, and no batch of that size has settled yet */
-    uint32_t good;       /* batches full by count, passed since the last change */
-    uint64_t max_bytes;  /* configured */
+    uint32_t max;       /* configured */
+    uint32_t limit;     /* largest size that is worth trying now; 1: no batches */
+    uint32_t proven;    /* largest size that passed (1 at the start) */
+    uint32_t refused;   /* smallest size that was refused; 0: none */
+    bool trial;         /* a batch that tries something unproven is under way */
+    bool told;          /* the limit is the server's own number: not probed above while it holds */
+    bool probing;       /* `limit` was raised, and no batch of that size has settled yet */
+    uint32_t good;      /* batches full by count, passed since the last change */
+    uint64_t max_bytes; /* configured */
     uint64_t limit_bytes;
     uint64_t proven_bytes, refused_bytes;
     bool told_bytes, probing_bytes; /* as told and probing */
     uint32_t good_bytes;            /* batches full by bytes, passed since the last change */
-    uint64_t hold_until_ns; /* no upward probe before */
-    uint64_t hold_ns;       /* the next hold, doubling 10 min .. 6 h */
-    uint64_t refusals;      /* counted for ever */
+    uint64_t hold_until_ns;         /* no upward probe before */
+    uint64_t hold_ns;               /* the next hold, doubling 10 min .. 6 h */
+    uint64_t refusals;              /* counted for ever */
 };
 
 /** Set up. @param max >= 1; 1: never batch. */

@@ -63,6 +63,7 @@ static void open_up(struct rf_breaker *b, enum rf_breaker_why why, uint64_t now_
         b->opened = 0;
     uint32_t k = b->opened < WAIT_DOUBLINGS_MAX ? b->opened : WAIT_DOUBLINGS_MAX;
     uint64_t d = rf_min_u64(WAIT_MAX_NS, WAIT_BASE_NS << k);
+    b->opened_at_ns = now_ns;
     b->open_until_ns = rf_time_add(now_ns, d / 2 + rf_rng_below(rng, d / 2 + 1));
     if (b->opened < UINT32_MAX)
         b->opened++;
@@ -233,4 +234,11 @@ const char *rf_breaker_why_text(enum rf_breaker_why w)
         return "a probe failed";
     }
     return "unknown";
+}
+
+void rf_breaker_hasten(struct rf_breaker *b)
+{
+    if (b->state == RF_BREAKER_OPEN)
+        b->open_until_ns =
+            rf_min_u64(b->open_until_ns, rf_time_add(b->opened_at_ns, RF_BREAKER_PANIC_NS));
 }

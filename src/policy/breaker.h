@@ -7,6 +7,9 @@
 #include "base/base.h"
 #include "base/rng.h"
 
+/** The longest open interval while no other endpoint can serve. */
+#define RF_BREAKER_PANIC_NS (5 * RF_SEC)
+
 enum rf_breaker_state { RF_BREAKER_CLOSED, RF_BREAKER_OPEN, RF_BREAKER_HALF_OPEN };
 
 /** What an exchange said about the endpoint's health. */
@@ -29,16 +32,19 @@ enum rf_breaker_why {
 struct rf_breaker {
     enum rf_breaker_state state;
     enum rf_breaker_why why;
-    uint64_t generation;   /* permits of older generations are ignored when settled */
-    uint64_t open_until_ns;
+    uint64_t generation; /* permits of older generations are ignored when settled */
+    uint64_t opened_at_ns, open_until_ns;
     uint64_t probe_until_ns; /* half-open: the lease of the running probe; 0: none runs */
     uint64_t closed_at_ns;
-    uint32_t opened;       /* k: how often in a row */
-    uint32_t probe_ok;     /* successes in half-open */
+    uint32_t opened;   /* k: how often in a row */
+    uint32_t probe_ok; /* successes in half-open */
     uint32_t streak, connect_streak;
     uint64_t connect_since_ns;
-    uint32_t slow_start;   /* after closing: slots allowed, doubling per success; 0: no limit */
-    struct { uint64_t second; uint32_t ok, fail; } ring[10];
+    uint32_t slow_start; /* after closing: slots allowed, doubling per success; 0: no limit */
+    struct {
+        uint64_t second;
+        uint32_t ok, fail;
+    } ring[10];
     uint64_t trips; /* closed to open; counted for ever */
 };
 
@@ -59,6 +65,9 @@ uint64_t rf_breaker_take(struct rf_breaker *b, uint64_t lease_ns, uint64_t now_n
 /** Settle a permit exactly once. @return true where the state changed. */
 bool rf_breaker_settle(struct rf_breaker *b, uint64_t generation, enum rf_health health,
                        uint64_t now_ns, struct rf_rng *rng);
+/** With nobody else to ask, wait no longer than RF_BREAKER_PANIC_NS from its opening to the probe.
+ */
+void rf_breaker_hasten(struct rf_breaker *b);
 /** Slots the slow start allows now; UINT32_MAX: no limit. */
 uint32_t rf_breaker_slots(const struct rf_breaker *b);
 /** "closed", "open" or "half-open". */

@@ -5,8 +5,8 @@
 
 #include "base/base.h"
 
-#define RF_BUDGET_CAP 100  /* tenths */
-#define RF_BUDGET_COST 10  /* tenths a retry */
+#define RF_BUDGET_CAP 100 /* tenths */
+#define RF_BUDGET_COST 10 /* tenths a retry */
 
 struct rf_budget {
     uint32_t tenths;

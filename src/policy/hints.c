@@ -148,9 +148,9 @@ static bool read_month(struct cursor *c, int *month)
 
 static bool read_weekday(struct cursor *c)
 {
-    static const char *const names[] = {"Sunday",   "Monday", "Tuesday",  "Wednesday", "Thursday",
-                                        "Friday",   "Saturday", "Sun",    "Mon",       "Tue",
-                                        "Wed",      "Thu",    "Fri",      "Sat"};
+    static const char *const names[] = {"Sunday", "Monday",   "Tuesday", "Wednesday", "Thursday",
+                                        "Friday", "Saturday", "Sun",     "Mon",       "Tue",
+                                        "Wed",    "Thu",      "Fri",     "Sat"};
     for (size_t i = 0; i < RF_COUNT(names); i++) {
         if (read_text(c, names[i]))
             return true;
@@ -230,13 +230,27 @@ static bool read_span(struct cursor *c, uint64_t *ns)
     static const struct {
         const char *name;
         uint64_t ns;
-    } units[] = {{"milliseconds", RF_MS}, {"millisecond", RF_MS}, {"microseconds", RF_US},
-                 {"nanoseconds", 1},      {"seconds", RF_SEC},    {"second", RF_SEC},
-                 {"secs", RF_SEC},        {"sec", RF_SEC},        {"minutes", 60 * RF_SEC},
-                 {"minute", 60 * RF_SEC}, {"mins", 60 * RF_SEC},  {"min", 60 * RF_SEC},
-                 {"hours", 3600 * RF_SEC}, {"hour", 3600 * RF_SEC}, {"ms", RF_MS},
-                 {"us", RF_US},           {"\xc2\xb5s", RF_US},   {"ns", 1},
-                 {"h", 3600 * RF_SEC},    {"m", 60 * RF_SEC},     {"s", RF_SEC}};
+    } units[] = {{"milliseconds", RF_MS},
+                 {"millisecond", RF_MS},
+                 {"microseconds", RF_US},
+                 {"nanoseconds", 1},
+                 {"seconds", RF_SEC},
+                 {"second", RF_SEC},
+                 {"secs", RF_SEC},
+                 {"sec", RF_SEC},
+                 {"minutes", 60 * RF_SEC},
+                 {"minute", 60 * RF_SEC},
+                 {"mins", 60 * RF_SEC},
+                 {"min", 60 * RF_SEC},
+                 {"hours", 3600 * RF_SEC},
+                 {"hour", 3600 * RF_SEC},
+                 {"ms", RF_MS},
+                 {"us", RF_US},
+                 {"\xc2\xb5s", RF_US},
+                 {"ns", 1},
+                 {"h", 3600 * RF_SEC},
+                 {"m", 60 * RF_SEC},
+                 {"s", RF_SEC}};
     struct cursor at = *c;
     uint64_t nano;
     if (!read_decimal(&at, &nano))
@@ -314,10 +328,10 @@ static bool read_word(struct cursor *c, const char *word)
 /* Skip what may stand between "limit" and its number. */
 static void skip_fillers(struct cursor *c)
 {
-    static const char *const words[] = {"of",    "is",      "are",    "to",    "the",   "size",
-                                        "batch", "allowed", "number", "count", "limit", "per",
-                                        "calls", "call",    "items",  "item",  "requests",
-                                        "request", "set",   "at",     "a",     "in",    "value"};
+    static const char *const words[] = {
+        "of",       "is",      "are",   "to",  "the",   "size", "batch", "allowed",
+        "number",   "count",   "limit", "per", "calls", "call", "items", "item",
+        "requests", "request", "set",   "at",  "a",     "in",   "value"};
     static const char marks[] = " \t\r\n:=(\"'<_\\";
     for (;;) {
         const char *before = c->p;
@@ -363,8 +377,8 @@ static uint32_t read_count(struct cursor *c)
 
 uint32_t rf_batch_limit_in_text(const char *text, size_t len)
 {
-    static const char *const words[] = {"limit",   "maximum", "max",    "more than",
-                                        "up to",   "at most", "exceeds"};
+    static const char *const words[] = {"limit", "maximum", "max",    "more than",
+                                        "up to", "at most", "exceeds"};
     struct cursor c = {text, text + len};
     for (; c.p < c.end; c.p++) {
         if (c.p > text && is_letter(c.p[-1]))

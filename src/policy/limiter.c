@@ -21,8 +21,8 @@
  * Two ways to stamp. W over 2 s: a unit is in flight from commit to settle and then logged until
  * settle + W. The server counted it between the two, and whoever reuses the slot arrives later than
  * settle + W, so no interval of length W at the server holds more than `count`, at any phase, with
- * any delays. W up to 2 s: logged from commit until send + W + J, where J is the round trip while that
- * is short, and adapts to refusals.
+ * any delays. W up to 2 s: logged from commit until send + W + J, where J is the round trip while
+ * that is short, and adapts to refusals.
  *
  * Source of the pacer: GCRA (ITU-T I.371), with TAT = max(TAT, now) + n * T. A call goes when
  * TAT - tolerance <= now, whatever it costs; so a cost above the tolerance is delayed, not stuck.
@@ -74,8 +74,8 @@ static uint64_t unit_cost(const struct rf_limiter *lim, unsigned i, struct rf_co
     return lim->w[i].unit == RPCFAN_WEIGHT ? cost.weight : 1;
 }
 
-/* What a send-stamped entry outlives its window by. A round trip covers all jitter, as long as it is
- * short against the window; beyond that what refusals have taught must do. */
+/* What a send-stamped entry outlives its window by. A round trip covers all jitter, as long as it
+ * is short against the window; beyond that what refusals have taught must do. */
 static uint64_t slack(const struct rf_limiter *lim, const struct rf_window *w)
 {
     return rf_max_u64(w->margin_ns, rf_min_u64(lim->rtt_ns, w->window_ns / RTT_SHARE));
@@ -245,8 +245,7 @@ bool rf_limiter_fits(const struct rf_limiter *lim, struct rf_cost cost)
     return true;
 }
 
-void rf_limiter_commit(struct rf_limiter *lim, struct rf_cost cost, uint32_t calls,
-                       uint64_t now_ns)
+void rf_limiter_commit(struct rf_limiter *lim, struct rf_cost cost, uint32_t calls, uint64_t now_ns)
 {
     uint64_t now = step_clock(lim, now_ns);
     for (unsigned i = 0; i < lim->n; i++) {

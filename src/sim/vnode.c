@@ -1,7 +1,7 @@
 /* vnode.c - the virtual provider.
  *
- * The limiter is charged when a request arrives (half the latency after it was sent), in the order of
- * sending, each member of a batch by itself; refused members are not charged. */
+ * The limiter is charged when a request arrives (half the latency after it was sent), in the order
+ * of sending, each member of a batch by itself; refused members are not charged. */
 #include "sim/vnode.h"
 
 #include "base/mem.h"
@@ -88,15 +88,30 @@ static void member_ok(struct rf_buf *b, uint64_t id, const struct rf_call *c, bo
 }
 
 /* Which fault strikes this exchange, by a running sum over the permilles. */
-enum fault { NONE, REFUSE, HANG, RESET, E5XX, HTML, CUT, WRONG, SHUFFLE, MISSING, TWICE, EXTRA, NOID,
-             OBJECT };
+enum fault {
+    NONE,
+    REFUSE,
+    HANG,
+    RESET,
+    E5XX,
+    HTML,
+    CUT,
+    WRONG,
+    SHUFFLE,
+    MISSING,
+    TWICE,
+    EXTRA,
+    NOID,
+    OBJECT
+};
 
 static enum fault pick_fault(struct rf_vnode *n)
 {
     const struct rf_vfaults *f = &n->faults;
-    const unsigned p[] = {0,         f->refuse,  f->hang,    f->reset,     f->error5xx,
-                          f->html,   f->truncated, f->wrong_ids, f->shuffle, f->missing,
-                          f->duplicate, f->extra, f->no_ids, f->object};
+    const unsigned p[] = {0,           f->refuse,  f->hang,      f->reset,
+                          f->error5xx, f->html,    f->truncated, f->wrong_ids,
+                          f->shuffle,  f->missing, f->duplicate, f->extra,
+                          f->no_ids,   f->object};
     uint64_t x = rf_rng_below(&n->rng, 1000);
     for (unsigned i = 1; i < RF_COUNT(p); i++) {
         if (x < p[i])

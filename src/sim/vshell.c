@@ -222,11 +222,13 @@ void rf_vshell_run(struct rf_vshell *v, uint64_t until_ns)
 
 void rf_vreply_result(struct rf_buf *b, uint64_t id, const char *json)
 {
-    rf_buf_printf(b, "{\"jsonrpc\":\"2.0\",\"id\":%llu,\"result\":%s}", (unsigned long long)id, json);
+    rf_buf_printf(b, "{\"jsonrpc\":\"2.0\",\"id\":%llu,\"result\":%s}", (unsigned long long)id,
+                  json);
 }
 
 void rf_vreply_error(struct rf_buf *b, uint64_t id, int64_t code, const char *message)
 {
-    rf_buf_printf(b, "{\"jsonrpc\":\"2.0\",\"id\":%llu,\"error\":{\"code\":%lld,\"message\":\"%s\"}}",
+    rf_buf_printf(b,
+                  "{\"jsonrpc\":\"2.0\",\"id\":%llu,\"error\":{\"code\":%lld,\"message\":\"%s\"}}",
                   (unsigned long long)id, (long long)code, message);
 }

@@ -1,8 +1,8 @@
-/* vshell.h - the second shell: drives the same core in virtual time. No clock, no socket: an hour of
- * calls costs seconds, and a seed replays it to the byte.
+/* vshell.h - the second shell: drives the same core in virtual time. No clock, no socket: an hour
+ * of calls costs seconds, and a seed replays it to the byte.
  *
- * The caller supplies a provider that is asked for a reply as soon as an exchange is sent; the shell
- * lets it arrive when its time comes. Used by scenario files and property tests. */
+ * The caller supplies a provider that is asked for a reply as soon as an exchange is sent; the
+ * shell lets it arrive when its time comes. Used by scenario files and property tests. */
 #ifndef RF_SIM_VSHELL_H
 #define RF_SIM_VSHELL_H
 

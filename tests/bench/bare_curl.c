@@ -16,8 +16,9 @@
 #include <unistd.h>
 #include <uv.h>
 
-#define CALL "{\"jsonrpc\":\"2.0\",\"id\":%u,\"method\":\"eth_getBalance\",\"params\":" \
-             "[\"0x742d35cc6634c0532925a3b844bc454e4438f44e\",\"latest\"]}"
+#define CALL                                                                                       \
+    "{\"jsonrpc\":\"2.0\",\"id\":%u,\"method\":\"eth_getBalance\",\"params\":"                     \
+    "[\"0x742d35cc6634c0532925a3b844bc454e4438f44e\",\"latest\"]}"
 #define CALL_MAX 256
 #define TIMEOUT_MS 15000L
 #define FD_MAX 65536

@@ -1,5 +1,5 @@
-/* bench_lib.c - the work of bare_curl.c through the library: N calls, C requests in flight, B calls a
- * batch, inside one uv loop, answers parsed and handed to callbacks.
+/* bench_lib.c - the work of bare_curl.c through the library: N calls, C requests in flight, B calls
+ * a batch, inside one uv loop, answers parsed and handed to callbacks.
  *
  *   bench_lib URL CALLS IN_FLIGHT BATCH
  *
@@ -26,8 +26,12 @@ static void answer(const rpcfan_result_t *res, void *arg);
 
 static void start(struct bench *b)
 {
-    struct rpcfan_request r = {.size = sizeof r, .method = "eth_getBalance", .params = PARAMS,
-                               .params_len = sizeof PARAMS - 1, .cb = answer, .arg = b};
+    struct rpcfan_request r = {.size = sizeof r,
+                               .method = "eth_getBalance",
+                               .params = PARAMS,
+                               .params_len = sizeof PARAMS - 1,
+                               .cb = answer,
+                               .arg = b};
     struct rpcfan_error err;
     if (rpcfan_call(b->client, &r, NULL, &err) != RPCFAN_OK) {
         fprintf(stderr, "bench_lib: %s\n", err.text);
@@ -99,8 +103,8 @@ int main(int argc, char **argv)
     double us = (cpu_us() - c0) / (double)b.total;
     struct rusage u;
     getrusage(RUSAGE_SELF, &u);
-    printf("cpu_us_per_call=%.3f calls_per_s=%.0f rss_kib=%ld allocs_per_call=%.3f failed=%llu\n", us,
-           (double)b.total / s, u.ru_maxrss,
+    printf("cpu_us_per_call=%.3f calls_per_s=%.0f rss_kib=%ld allocs_per_call=%.3f failed=%llu\n",
+           us, (double)b.total / s, u.ru_maxrss,
            (double)(rf_alloc_count() - b.warm_allocs) / (double)(b.total - b.warm_at),
            (unsigned long long)b.failed);
     rpcfan_client_free(b.client);

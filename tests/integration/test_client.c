@@ -1,5 +1,6 @@
-/* test_client.c - the client's contract over real sockets: exactly one completion per accepted call,
- * from any thread, in callbacks, queues and waits; caps, cancel, close, and a loop of the user's own. */
+/* test_client.c - the client's contract over real sockets: exactly one completion per accepted
+ * call, from any thread, in callbacks, queues and waits; caps, cancel, close, and a loop of the
+ * user's own. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,8 +19,8 @@
 
 static struct rpcfan_request echo(const char *params)
 {
-    return (struct rpcfan_request){.size = sizeof(struct rpcfan_request), .method = "sim_echo",
-                                   .params = params};
+    return (struct rpcfan_request){
+        .size = sizeof(struct rpcfan_request), .method = "sim_echo", .params = params};
 }
 
 static void start(struct fixture *f, const char *script)
@@ -53,7 +54,8 @@ static void test_call_node_error_is_delivered_raw(void **state)
     (void)state;
     struct fixture f;
     start(&f, NULL);
-    struct rpcfan_request r = {.size = sizeof r, .method = "sim_error",
+    struct rpcfan_request r = {.size = sizeof r,
+                               .method = "sim_error",
                                .params = "[-32000, \"execution reverted\", {\"x\":1}]"};
     rpcfan_result_t *res;
     assert_int_equal(rpcfan_call_wait(f.client, &r, &res, NULL), RPCFAN_OK);
@@ -78,8 +80,10 @@ static void test_call_bad_arguments_are_named(void **state)
         {"m", NULL, "nowhere", "nowhere"},   {"m", "{\"a\":1", NULL, "JSON"},
     };
     for (size_t i = 0; i < RF_COUNT(cases); i++) {
-        struct rpcfan_request r = {.size = sizeof r, .method = cases[i].method,
-                                   .params = cases[i].params, .network = cases[i].network};
+        struct rpcfan_request r = {.size = sizeof r,
+                                   .method = cases[i].method,
+                                   .params = cases[i].params,
+                                   .network = cases[i].network};
         struct rpcfan_error err;
         rpcfan_result_t *res;
         assert_int_equal(rpcfan_call_wait(f.client, &r, &res, &err), RPCFAN_EINVAL);
@@ -244,6 +248,31 @@ static void test_cancel_completes_once_as_canceled(void **state)
     fixture_fini(&f);
 }
 
+static void test_close_does_not_wait_for_what_was_canceled(void **state)
+{
+    (void)state;
+    struct fixture f;
+    start(&f, "fault hang\n");
+    rpcfan_cq_t *cq;
+    assert_int_equal(rpcfan_cq_new(f.client, &cq), RPCFAN_OK);
+    struct rpcfan_request r = echo("[]");
+    r.cq = cq;
+    rpcfan_call_id id;
+    assert_int_equal(rpcfan_call(f.client, &r, &id, NULL), RPCFAN_OK);
+    while (fixture_status(&f, "in_flight") < 1)
+        poll(NULL, 0, 1);
+    rpcfan_cancel(f.client, id);
+    struct pollfd p = {.fd = rpcfan_cq_fd(cq), .events = POLLIN};
+    assert_int_equal(poll(&p, 1, 10000), 1);
+    rpcfan_cq_free(cq);
+    uint64_t t0 = rpcfan_now_ns();
+    rpcfan_client_close(f.client, RPCFAN_CLOSE_DRAIN, NULL, NULL);
+    rpcfan_client_free(f.client);
+    f.client = NULL;
+    assert_true(rpcfan_now_ns() - t0 < 5 * RF_SEC); /* the attempt would last 15 s */
+    fixture_fini(&f);
+}
+
 static void test_deadline_ends_a_hung_call_in_time(void **state)
 {
     (void)state;
@@ -403,6 +432,7 @@ int main(void)
         cmocka_unit_test(test_cap_busy_says_when_to_come_back),
         cmocka_unit_test(test_cap_bytes_bounds_pending_requests),
         cmocka_unit_test(test_cancel_completes_once_as_canceled),
+        cmocka_unit_test(test_close_does_not_wait_for_what_was_canceled),
         cmocka_unit_test(test_deadline_ends_a_hung_call_in_time),
         cmocka_unit_test(test_close_drain_answers_everything_accepted),
         cmocka_unit_test(test_own_loop_runs_everything_and_closes_clean),

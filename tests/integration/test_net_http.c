@@ -105,8 +105,8 @@ static void test_bytes_out(void **state)
 static void test_continue_skipped(void **state)
 {
     (void)state;
-    struct canned k = {TEXT("HTTP/1.1 100 Continue\r\n\r\n" OK_HEAD
-                            "Content-Length: 40\r\n\r\n" ANSWER)};
+    struct canned k = {
+        TEXT("HTTP/1.1 100 Continue\r\n\r\n" OK_HEAD "Content-Length: 40\r\n\r\n" ANSWER)};
     struct net n;
     struct raw_server *s;
     struct rf_exchange *ex = canned_ask(&n, &k, &s);
@@ -237,9 +237,9 @@ static void test_truncated_length(void **state)
 static void test_truncated_chunks(void **state)
 {
     (void)state;
-    check_broken((struct canned){TEXT(OK_HEAD "Transfer-Encoding: chunked\r\n\r\n28\r\n{\"i"),
-                                 .end = END},
-                 RF_T_RESET);
+    check_broken(
+        (struct canned){TEXT(OK_HEAD "Transfer-Encoding: chunked\r\n\r\n28\r\n{\"i"), .end = END},
+        RF_T_RESET);
 }
 
 /* Fails without was_cut(): libcurl calls a body that only the connection's end delimits whole. */

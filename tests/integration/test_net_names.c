@@ -261,12 +261,9 @@ static void test_out_of_memory_sending(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hung_lookup),
-        cmocka_unit_test(test_lookup_once),
-        cmocka_unit_test(test_name_not_found),
-        cmocka_unit_test(test_abort_while_looked_up),
-        cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_out_of_memory_sending),
+        cmocka_unit_test(test_hung_lookup),    cmocka_unit_test(test_lookup_once),
+        cmocka_unit_test(test_name_not_found), cmocka_unit_test(test_abort_while_looked_up),
+        cmocka_unit_test(test_out_of_memory),  cmocka_unit_test(test_out_of_memory_sending),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

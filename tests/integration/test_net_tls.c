@@ -317,12 +317,11 @@ static void test_config_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_trusted),        cmocka_unit_test(test_untrusted),
-        cmocka_unit_test(test_wrong_name),     cmocka_unit_test(test_insecure),
+        cmocka_unit_test(test_trusted),         cmocka_unit_test(test_untrusted),
+        cmocka_unit_test(test_wrong_name),      cmocka_unit_test(test_insecure),
         cmocka_unit_test(test_handshake_fails), cmocka_unit_test(test_handshake_hangs),
-        cmocka_unit_test(test_broken_pipe),
-        cmocka_unit_test(test_cacert_is_no_pem), cmocka_unit_test(test_http2_offered),
-        cmocka_unit_test(test_config_errors),
+        cmocka_unit_test(test_broken_pipe),     cmocka_unit_test(test_cacert_is_no_pem),
+        cmocka_unit_test(test_http2_offered),   cmocka_unit_test(test_config_errors),
     };
     return cmocka_run_group_tests(tests, make_certificates, remove_certificates);
 }

@@ -403,18 +403,12 @@ static void test_out_of_descriptors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refused_many),
-        cmocka_unit_test(test_reset_seen_at_once),
-        cmocka_unit_test(test_answer_before_reset),
-        cmocka_unit_test(test_part_before_reset),
-        cmocka_unit_test(test_blackhole_connect),
-        cmocka_unit_test(test_abort),
-        cmocka_unit_test(test_done_is_reentrant),
-        cmocka_unit_test(test_close_while_busy),
-        cmocka_unit_test(test_idle_keeps_no_loop),
-        cmocka_unit_test(test_idle_end_does_not_spin),
-        cmocka_unit_test(test_descriptor_reused),
-        cmocka_unit_test(test_descriptor_taken),
+        cmocka_unit_test(test_refused_many),        cmocka_unit_test(test_reset_seen_at_once),
+        cmocka_unit_test(test_answer_before_reset), cmocka_unit_test(test_part_before_reset),
+        cmocka_unit_test(test_blackhole_connect),   cmocka_unit_test(test_abort),
+        cmocka_unit_test(test_done_is_reentrant),   cmocka_unit_test(test_close_while_busy),
+        cmocka_unit_test(test_idle_keeps_no_loop),  cmocka_unit_test(test_idle_end_does_not_spin),
+        cmocka_unit_test(test_descriptor_reused),   cmocka_unit_test(test_descriptor_taken),
         cmocka_unit_test(test_out_of_descriptors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* test_promises.c - what rpcfan promises, over real sockets against the fake node: limits are kept,
- * batch caps are learned, the living node answers for the broken one, nothing is lost or swapped. */
+ * batch caps are learned, the living node answers for the broken one, nothing is lost or swapped.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,11 +33,13 @@ static void assert_all_ok(const struct tally *t, unsigned n)
     assert_int_equal(t->ok, n);
 }
 
-/* 2,000 calls against 200 a second: all answered, at most 20 refused members, within 10 % of ideal. */
+/* 2,000 calls against 200 a second: all answered, at most 20 refused members, within 10 % of ideal.
+ */
 static void limit_case(const char *kind, unsigned n)
 {
     char script[128];
-    snprintf(script, sizeof script, "rate 200/1s kind=%s refuse=http429 retry-after=seconds\n", kind);
+    snprintf(script, sizeof script, "rate 200/1s kind=%s refuse=http429 retry-after=seconds\n",
+             kind);
     const char *scripts[] = {script};
     struct fixture f;
     fixture_init(&f, 1, scripts);
@@ -79,7 +82,7 @@ static void test_limit_known_is_kept_token_bucket(void **state)
 static void test_batch_cap_learned_in_every_shape(void **state)
 {
     (void)state;
-    static const char *const shapes[] = {"geth", "erigon", "base", "proxyd", "drpc", "ronin",
+    static const char *const shapes[] = {"geth", "erigon", "base",    "proxyd", "drpc",   "ronin",
                                          "ankr", "infura", "alchemy", "object", "http400"};
     for (unsigned i = 0; i < RF_COUNT(shapes); i++) {
         char script[64];
@@ -137,10 +140,18 @@ static void test_batch_refused_altogether_ends_in_singles(void **state)
 static void test_broken_endpoint_is_covered_by_the_other(void **state)
 {
     (void)state;
-    static const char *const faults[] = {"refuse",      "accept-reset", "reset after=0",
-                                         "reset after=40", "hang",      "html",
-                                         "http-error status=502", "truncate", "invalid-json",
-                                         "empty",       "close",        "ids"};
+    static const char *const faults[] = {"refuse",
+                                         "accept-reset",
+                                         "reset after=0",
+                                         "reset after=40",
+                                         "hang",
+                                         "html",
+                                         "http-error status=502",
+                                         "truncate",
+                                         "invalid-json",
+                                         "empty",
+                                         "close",
+                                         "ids"};
     for (unsigned i = 0; i < RF_COUNT(faults); i++) {
         char script[64];
         snprintf(script, sizeof script, "fault %s\n", faults[i]);
@@ -166,10 +177,11 @@ static void test_broken_endpoint_is_covered_by_the_other(void **state)
 static void test_mixed_faults_lose_and_swap_nothing(void **state)
 {
     (void)state;
-    const char *script = "fault shuffle p=0.2\nfault missing p=0.02\nfault duplicate p=0.02\n"
-                         "fault extra p=0.02\nfault pretty p=0.1\nfault chunked p=0.1\n"
-                         "fault gzip p=0.2\nfault reset p=0.01\nfault http-error status=503 p=0.01\n"
-                         "latency uniform 0ms 3ms\n";
+    const char *script =
+        "fault shuffle p=0.2\nfault missing p=0.02\nfault duplicate p=0.02\n"
+        "fault extra p=0.02\nfault pretty p=0.1\nfault chunked p=0.1\n"
+        "fault gzip p=0.2\nfault reset p=0.01\nfault http-error status=503 p=0.01\n"
+        "latency uniform 0ms 3ms\n";
     const char *scripts[] = {script, script};
     struct fixture f;
     fixture_init(&f, 2, scripts);

@@ -57,13 +57,15 @@ static void take(rpcfan_result_t *res, struct tally *t)
         t->max_attempts = rpcfan_result_attempts(res);
     if (err == RPCFAN_OK) {
         char want[32];
-        size_t n = (size_t)snprintf(want, sizeof want, "[%zu]",
-                                    (size_t)(uintptr_t)rpcfan_result_arg(res));
+        size_t n =
+            (size_t)snprintf(want, sizeof want, "[%zu]", (size_t)(uintptr_t)rpcfan_result_arg(res));
         struct rpcfan_slice got = rpcfan_result_json(res);
         char compact[64];
-        size_t len = got.len <= sizeof compact ? rpcfan_json_compact(got.data, got.len, compact) : 0;
+        size_t len =
+            got.len <= sizeof compact ? rpcfan_json_compact(got.data, got.len, compact) : 0;
         t->ok++;
-        if (len != n || memcmp(compact, want, n) != 0 || (len != got.len) != rpcfan_result_has_space(res))
+        if (len != n || memcmp(compact, want, n) != 0 ||
+            (len != got.len) != rpcfan_result_has_space(res))
             t->wrong++;
     }
     rpcfan_result_unref(res);
@@ -91,8 +93,11 @@ void fixture_echo(struct fixture *f, unsigned n, uint64_t timeout_ms, struct tal
     while (t->started < n) {
         char params[32];
         snprintf(params, sizeof params, "[%u]", t->started);
-        struct rpcfan_request r = {.size = sizeof r, .method = "sim_echo", .params = params,
-                                   .timeout_ms = timeout_ms, .cq = cq,
+        struct rpcfan_request r = {.size = sizeof r,
+                                   .method = "sim_echo",
+                                   .params = params,
+                                   .timeout_ms = timeout_ms,
+                                   .cq = cq,
                                    .arg = (void *)(uintptr_t)t->started};
         struct rpcfan_error err;
         enum rpcfan_err e = rpcfan_call(f->client, &r, NULL, &err);
@@ -113,7 +118,8 @@ static json_t *walk(json_t *j, const char *path)
 {
     char copy[160], *save = NULL;
     snprintf(copy, sizeof copy, "%s", path);
-    for (char *p = strtok_r(copy, ".", &save); p != NULL && j != NULL; p = strtok_r(NULL, ".", &save))
+    for (char *p = strtok_r(copy, ".", &save); p != NULL && j != NULL;
+         p = strtok_r(NULL, ".", &save))
         j = json_is_array(j) ? json_array_get(j, (size_t)atoi(p)) : json_object_get(j, p);
     return j;
 }

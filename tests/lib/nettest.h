@@ -14,11 +14,11 @@ struct net {
     struct rf_http *http;
     struct rf_exchange ex[NET_EXCHANGES];
     uint32_t n_ex;
-    uint32_t done;              /* exchanges handed back */
+    uint32_t done;                                          /* exchanges handed back */
     void (*on_done)(struct net *n, struct rf_exchange *ex); /* or NULL */
-    bool inside;                /* in rf_http_send() or rf_http_abort(): done() is forbidden */
+    bool inside; /* in rf_http_send() or rf_http_abort(): done() is forbidden */
     bool closed;
-    unsigned fds, handles;      /* open before net_open() */
+    unsigned fds, handles;        /* open before net_open() */
     uint64_t beat_ns, longest_ns; /* of the heartbeat: the longest time the loop was not turning */
     char url[256];
 };

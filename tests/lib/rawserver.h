@@ -17,11 +17,11 @@ struct raw_server;
 struct raw_conn {
     struct raw_server *server;
     int fd;
-    unsigned number;     /* 1 is the server's first connection */
-    SSL *ssl;            /* NULL: plain */
+    unsigned number; /* 1 is the server's first connection */
+    SSL *ssl;        /* NULL: plain */
     char *request;
     size_t request_len;
-    const char *body;    /* in request */
+    const char *body; /* in request */
 };
 
 /** Serves a connection; when it returns the connection is closed. Thread: the connection's own. */

@@ -5,13 +5,12 @@
  *   network KEY=VALUE...       attempts, deadline, family, in_flight, linger, seed
  *   endpoint NAME KEY=VALUE... batch, in_flight, timeout, latency, limit=N/WINDOW, priority
  *   reply NAME KIND [KEY=VALUE...]  what the node answers next; the last one repeats
- *       ok | status=N [retry_after=D] [text=WORDS_WITH_UNDERSCORES] | connect | reset | hang | html |
- *       object=CODE:TEXT | first=CODE:TEXT (array of one error) | nullid=CODE:TEXT |
- *       bad=I:CODE:TEXT (member I fails) | missing=I | shuffled | twice | extra | stringids |
- *       cap=N (refuses batches above N, no number in the text), each with an optional times=N
- *   at TIME call METHOD [n=N] [deadline=D] | at TIME cancel I | at TIME close drain|sent|now
- *   run TIME
- *   trace                      the rest of the file is the expected trace
+ *       ok | status=N [retry_after=D] [text=WORDS_WITH_UNDERSCORES] | connect | reset | hang | html
+ * | object=CODE:TEXT | first=CODE:TEXT (array of one error) | nullid=CODE:TEXT | bad=I:CODE:TEXT
+ * (member I fails) | missing=I | shuffled | twice | extra | stringids | cap=N (refuses batches
+ * above N, no number in the text), each with an optional times=N at TIME call METHOD [n=N]
+ * [deadline=D] | at TIME cancel I | at TIME close drain|sent|now run TIME trace the rest of the
+ * file is the expected trace
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -114,7 +113,8 @@ static void code_text(const char *arg, long long *code, char *text, size_t size)
     }
 }
 
-static void result_member(struct rf_buf *b, const struct rf_exchange *ex, uint32_t i, bool string_id)
+static void result_member(struct rf_buf *b, const struct rf_exchange *ex, uint32_t i,
+                          bool string_id)
 {
     char json[32];
     uint64_t number = RF_CONTAINER(ex->call[i], struct rf_vcall, call)->number;
@@ -167,8 +167,8 @@ static bool starts(const char *s, const char *prefix, const char **rest)
     return true;
 }
 
-static void one_error(const char *arg, const struct rf_exchange *ex, struct rf_vreply *out, bool array,
-                      bool null_id)
+static void one_error(const char *arg, const struct rf_exchange *ex, struct rf_vreply *out,
+                      bool array, bool null_id)
 {
     long long code;
     char text[96];
@@ -176,8 +176,8 @@ static void one_error(const char *arg, const struct rf_exchange *ex, struct rf_v
     if (array)
         rf_buf_char(&out->body, '[');
     if (null_id)
-        rf_buf_printf(&out->body, "{\"id\":null,\"error\":{\"code\":%lld,\"message\":\"%s\"}}", code,
-                      text);
+        rf_buf_printf(&out->body, "{\"id\":null,\"error\":{\"code\":%lld,\"message\":\"%s\"}}",
+                      code, text);
     else
         rf_vreply_error(&out->body, ex->id_base, code, text);
     if (array)
@@ -371,7 +371,8 @@ static void read_line(struct scenario *s, char *line)
 {
     char *word[16], *save = NULL;
     size_t n = 0;
-    for (char *p = strtok_r(line, " \t", &save); p != NULL && n < 16; p = strtok_r(NULL, " \t", &save))
+    for (char *p = strtok_r(line, " \t", &save); p != NULL && n < 16;
+         p = strtok_r(NULL, " \t", &save))
         word[n++] = p;
     if (n == 0 || word[0][0] == '#')
         return;
@@ -507,8 +508,8 @@ int main(int argc, char **argv)
         sprintf(path, "%s/%s", dir, e->d_name);
         char *name = strdup(e->d_name);
         name[len - 4] = '\0';
-        tests[n++] = (struct CMUnitTest){.name = name, .test_func = test_scenario,
-                                         .initial_state = path};
+        tests[n++] =
+            (struct CMUnitTest){.name = name, .test_func = test_scenario, .initial_state = path};
     }
     closedir(d);
     qsort(tests, n, sizeof tests[0], by_name);

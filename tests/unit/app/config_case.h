@@ -31,8 +31,7 @@ static inline const char *config_around(enum config_place place, const char *lin
     snprintf(out, size,
              "%s\nnetworks:\n  - name: main\n    %s\n    endpoints:\n"
              "      - url: http://node.example/\n        %s\n",
-             place == TOP ? line : "", place == NETWORK ? line : "",
-             place == ENDPOINT ? line : "");
+             place == TOP ? line : "", place == NETWORK ? line : "", place == ENDPOINT ? line : "");
     return out;
 }
 

@@ -62,14 +62,14 @@ static const struct {
      "the window of a limit is a duration with a unit, from 1ms to 31d, of whole milliseconds"},
     {ENDPOINT, "limits: [\"1/1s:a b\"]",
      "a limit's methods are names set apart by commas; a '*' may only end one"},
-    {ENDPOINT, "limits: [1/1s, 1/1s, 1/1s, 1/1s, 1/1s, 1/1s, 1/1s, 1/1s, 1/1s, 1/1s, 1/1s, 1/1s, "
-               "1/1s, 1/1s, 1/1s, 1/1s, 1/1s]",
+    {ENDPOINT,
+     "limits: [1/1s, 1/1s, 1/1s, 1/1s, 1/1s, 1/1s, 1/1s, 1/1s, 1/1s, 1/1s, 1/1s, 1/1s, "
+     "1/1s, 1/1s, 1/1s, 1/1s, 1/1s]",
      "limits holds 17 entries, at most 16 are allowed"},
     {ENDPOINT, "limits: [{count: 0, window: 1s}]", "count must be a whole number, 1 or more"},
     {ENDPOINT, "limits: [{count: 1, window: 10}]",
      "window must be a duration with a unit, from 1ms to 31d, of whole milliseconds"},
-    {ENDPOINT, "limits: [{count: 1, window: 1s, unit: s3cret}]",
-     "unit must be requests or weight"},
+    {ENDPOINT, "limits: [{count: 1, window: 1s, unit: s3cret}]", "unit must be requests or weight"},
     {ENDPOINT, "limits: [{count: 1, window: 1s, methods: a}]",
      "methods must be a list, not a plain value"},
     {ENDPOINT, "limits: [{count: 1, window: 1s, methods: []}]",
@@ -86,13 +86,11 @@ static const struct {
     {TOP, "pending_calls: 16777217", "pending_calls must be a whole number from 1 to 16777216"},
     {TOP, "seed: 18446744073709551616",
      "seed must be a whole number from 0 to 18446744073709551615"},
-    {TOP, "pending_bytes: many",
-     "pending_bytes must be a size, such as 65536, 256KiB or 64MiB"},
+    {TOP, "pending_bytes: many", "pending_bytes must be a size, such as 65536, 256KiB or 64MiB"},
     {TOP, "pending_bytes: 1", "pending_bytes must be from 1KiB to 1073741824KiB"},
     {TOP, "log_level: loud", "log_level must be error, warn, info or debug"},
     {NETWORK, "family: bitcoin", "family must be evm, solana or generic"},
-    {NETWORK, "deadline: 60",
-     "deadline must be a duration with a unit, such as 250ms, 15s or 1m"},
+    {NETWORK, "deadline: 60", "deadline must be a duration with a unit, such as 250ms, 15s or 1m"},
     {NETWORK, "deadline: 0s", "deadline must be whole milliseconds, from 1ms to 2592000s"},
     {NETWORK, "deadline: 31d", "deadline must be whole milliseconds, from 1ms to 2592000s"},
     {NETWORK, "linger: 100us", "linger must be whole milliseconds, from 0ms to 60s"},
@@ -208,8 +206,7 @@ static void test_error_whole_files(void **state)
     config_bad("# only words\n", nothing);
     config_bad("just text\n",
                CASE_FILE ":1: configuration must be a mapping (key: value), not a plain value");
-    config_bad("- a\n",
-               CASE_FILE ":1: configuration must be a mapping (key: value), not a list");
+    config_bad("- a\n", CASE_FILE ":1: configuration must be a mapping (key: value), not a list");
     config_bad("\nseed: 1\n", CASE_FILE ":2: configuration has no 'networks', which it needs");
     config_bad("networks: []\n", CASE_FILE ":1: networks must hold at least one entry");
     config_bad("networks: [a]\n",
@@ -258,15 +255,15 @@ static void test_error_names_twice(void **state)
 static void test_error_urls(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"s3cret",         "ws://s3cret",  "http://",
-                                      "http:///s3cret", "http://?a",    "\"http://a b\"",
+    static const char *const bad[] = {"s3cret",         "ws://s3cret",     "http://",
+                                      "http:///s3cret", "http://?a",       "\"http://a b\"",
                                       "https://:80/",   "\"http://a\\n\"", "\"\""};
     static const char *const good[] = {"http://a", "HTTPS://a:1/k?x=y#z", "http://[::1]:8545"};
     char yaml[256];
     for (size_t i = 0; i < RF_COUNT(bad); i++) {
         snprintf(yaml, sizeof yaml, "networks:\n  - endpoints:\n    - url: %s\n", bad[i]);
-        config_bad(yaml, CASE_FILE
-                   ":3: url must be http://HOST... or https://HOST..., without blanks");
+        config_bad(yaml,
+                   CASE_FILE ":3: url must be http://HOST... or https://HOST..., without blanks");
     }
     for (size_t i = 0; i < RF_COUNT(good); i++) {
         snprintf(yaml, sizeof yaml, "networks:\n  - endpoints:\n    - url: %s\n", good[i]);

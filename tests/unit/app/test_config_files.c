@@ -137,8 +137,9 @@ static void test_file_empty(void **state)
 static void test_file_binary(void **state)
 {
     (void)state;
-    load_bad(write_file("a.out", "\x7f"
-                                 "ELF\2\1\1\0\0\0",
+    load_bad(write_file("a.out",
+                        "\x7f"
+                        "ELF\2\1\1\0\0\0",
                         10),
              RPCFAN_ECONFIG, ":1: this is not text: it holds a NUL byte");
     unlink(path);
@@ -237,16 +238,11 @@ static void test_file_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_example_solana_public),
-        cmocka_unit_test(test_example_evm_multi),
-        cmocka_unit_test(test_example_local_node),
-        cmocka_unit_test(test_file_missing),
-        cmocka_unit_test(test_file_directory),
-        cmocka_unit_test(test_file_empty),
-        cmocka_unit_test(test_file_binary),
-        cmocka_unit_test(test_file_huge),
-        cmocka_unit_test(test_file_secret),
-        cmocka_unit_test(test_file_secret_twice),
+        cmocka_unit_test(test_example_solana_public), cmocka_unit_test(test_example_evm_multi),
+        cmocka_unit_test(test_example_local_node),    cmocka_unit_test(test_file_missing),
+        cmocka_unit_test(test_file_directory),        cmocka_unit_test(test_file_empty),
+        cmocka_unit_test(test_file_binary),           cmocka_unit_test(test_file_huge),
+        cmocka_unit_test(test_file_secret),           cmocka_unit_test(test_file_secret_twice),
         cmocka_unit_test(test_file_out_of_memory),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

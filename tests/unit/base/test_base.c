@@ -50,10 +50,27 @@ static void test_duration_good(void **state)
 static void test_duration_bad(void **state)
 {
     (void)state;
-    static const char *const rows[] = {"",     "5",   "s",    "-1s",  "+1s",   "1 s",
-                                       "1sec", "1S",  "1.s",  ".5s",  "1e3s",  "1s ",
-                                       " 1s",  "1,5s", "0x1s", "1ss", "1.2.3s", "1.5",
-                                       "18446744073709551615s", "99999999999999999999s", "200000d"};
+    static const char *const rows[] = {"",
+                                       "5",
+                                       "s",
+                                       "-1s",
+                                       "+1s",
+                                       "1 s",
+                                       "1sec",
+                                       "1S",
+                                       "1.s",
+                                       ".5s",
+                                       "1e3s",
+                                       "1s ",
+                                       " 1s",
+                                       "1,5s",
+                                       "0x1s",
+                                       "1ss",
+                                       "1.2.3s",
+                                       "1.5",
+                                       "18446744073709551615s",
+                                       "99999999999999999999s",
+                                       "200000d"};
     for (size_t i = 0; i < RF_COUNT(rows); i++) {
         uint64_t ns;
         if (rf_parse_duration(rows[i], &ns) != RPCFAN_EINVAL)
@@ -67,10 +84,9 @@ static void test_bytes_good(void **state)
     static const struct {
         const char *text;
         uint64_t n;
-    } rows[] = {{"0", 0},           {"17", 17},           {"17B", 17},
-                {"1KiB", 1024},     {"256KiB", 262144},   {"64MiB", 67108864},
-                {"2GiB", 2147483648}, {"3kB", 3000},      {"3MB", 3000000},
-                {"1GB", 1000000000}};
+    } rows[] = {{"0", 0},           {"17", 17},          {"17B", 17},          {"1KiB", 1024},
+                {"256KiB", 262144}, {"64MiB", 67108864}, {"2GiB", 2147483648}, {"3kB", 3000},
+                {"3MB", 3000000},   {"1GB", 1000000000}};
     for (size_t i = 0; i < RF_COUNT(rows); i++) {
         uint64_t n = 99;
         assert_int_equal(rf_parse_bytes(rows[i].text, &n), RPCFAN_OK);
@@ -81,8 +97,16 @@ static void test_bytes_good(void **state)
 static void test_bytes_bad(void **state)
 {
     (void)state;
-    static const char *const rows[] = {"",      "B",    "-1",   "1.5MiB", "1 MiB", "1TB",
-                                       "1KiBs", "MiB1", "1e3",  "18446744073709551616",
+    static const char *const rows[] = {"",
+                                       "B",
+                                       "-1",
+                                       "1.5MiB",
+                                       "1 MiB",
+                                       "1TB",
+                                       "1KiBs",
+                                       "MiB1",
+                                       "1e3",
+                                       "18446744073709551616",
                                        "18446744073709551615GiB"};
     for (size_t i = 0; i < RF_COUNT(rows); i++) {
         uint64_t n;

@@ -48,7 +48,7 @@ static void test_unknown_codes_are_invalid(void **state)
 {
     (void)state;
     assert_string_equal(rpcfan_err_name(RPCFAN_ERR_COUNT), "invalid");
-    assert_string_equal(rpcfan_err_name((enum rpcfan_err)-1), "invalid");
+    assert_string_equal(rpcfan_err_name((enum rpcfan_err) - 1), "invalid");
     assert_string_equal(rpcfan_err_class((enum rpcfan_err)9999), "caller");
 }
 

@@ -55,8 +55,8 @@ static void test_below_stays_below(void **state)
     rf_rng_init(&r, 1);
     assert_int_equal(rf_rng_below(&r, 0), 0);
     assert_int_equal(rf_rng_below(&r, 1), 0);
-    static const uint64_t tops[] = {2,          3,          10,         UINT32_MAX,
-                                    UINT32_MAX + UINT64_C(1), UINT64_C(1) << 40, UINT64_MAX};
+    static const uint64_t tops[] = {
+        2, 3, 10, UINT32_MAX, UINT32_MAX + UINT64_C(1), UINT64_C(1) << 40, UINT64_MAX};
     for (size_t k = 0; k < RF_COUNT(tops); k++) {
         uint64_t most = 0;
         for (int i = 0; i < 20000; i++) {

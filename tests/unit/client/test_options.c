@@ -1,4 +1,5 @@
-/* test_options.c - defaults, copies of options that live on their own, and options that cannot be. */
+/* test_options.c - defaults, copies of options that live on their own, and options that cannot be.
+ */
 #include "client_case.h"
 
 static void test_options_init_sets_what_the_header_says(void **state)
@@ -96,8 +97,8 @@ static void test_options_refused_by_name(void **state)
     assert_int_equal(rpcfan_client_new(&n.o, &n.client, &err), RPCFAN_EINVAL);
     assert_non_null(strstr(err.text, "endpoint 1"));
     n.ep.size = sizeof n.ep;
-    static const uint32_t caps[][2] = {{0, 1}, {1, 0}, {UINT32_MAX, 1}, {UINT32_MAX / 2 + 1, 1},
-                                       {1, UINT32_MAX}};
+    static const uint32_t caps[][2] = {
+        {0, 1}, {1, 0}, {UINT32_MAX, 1}, {UINT32_MAX / 2 + 1, 1}, {1, UINT32_MAX}};
     for (size_t i = 0; i < RF_COUNT(caps); i++) {
         n.o.pending_calls = caps[i][0];
         n.o.in_flight = caps[i][1];
@@ -126,7 +127,8 @@ static void test_options_new_survives_each_failed_allocation(void **state)
         e = rpcfan_client_new(&n.o, &n.client, &err);
         rf_alloc_fail_at(0);
         if (e != RPCFAN_OK && e != RPCFAN_ENOMEM)
-            fail_msg("allocation %llu: %s: %s", (unsigned long long)k, rpcfan_err_name(e), err.text);
+            fail_msg("allocation %llu: %s: %s", (unsigned long long)k, rpcfan_err_name(e),
+                     err.text);
         assert_true(k < 1000);
     }
     print_message("%llu allocations failed one by one\n", (unsigned long long)(k - 1));

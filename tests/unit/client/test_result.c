@@ -1,4 +1,5 @@
-/* test_result.c - the slab of results, their ids, and cancels that come too late or were made up. */
+/* test_result.c - the slab of results, their ids, and cancels that come too late or were made up.
+ */
 #include <pthread.h>
 
 #include "client_case.h"
@@ -82,8 +83,8 @@ static void keep(const rpcfan_result_t *res, void *arg)
 
 static struct rpcfan_request a_call(struct seen *s)
 {
-    return (struct rpcfan_request){.size = sizeof(struct rpcfan_request), .method = "eth_call",
-                                   .cb = keep, .arg = s};
+    return (struct rpcfan_request){
+        .size = sizeof(struct rpcfan_request), .method = "eth_call", .cb = keep, .arg = s};
 }
 
 /* Ids that name an unused slot, another client's call, or nothing. */

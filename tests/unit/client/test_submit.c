@@ -17,10 +17,11 @@ static void test_submit_refuses_by_name(void **state)
     nobody_init(&n);
     nobody_start(&n);
     struct rpcfan_error err;
-    const struct rpcfan_request good = {.size = sizeof good, .method = "m", .cb = nothing,
-                                        .arg = &called};
+    const struct rpcfan_request good = {
+        .size = sizeof good, .method = "m", .cb = nothing, .arg = &called};
     struct rpcfan_request r[7];
-    static const char *const says[] = {"size", "method", "method", "cb", "JSON", "array", "nowhere"};
+    static const char *const says[] = {"size", "method", "method", "cb",
+                                       "JSON", "array",  "nowhere"};
     for (size_t i = 0; i < RF_COUNT(r); i++)
         r[i] = good;
     r[0].size = 4;
@@ -43,7 +44,8 @@ static void test_submit_refuses_by_name(void **state)
     assert_int_equal(called, 0);
 }
 
-/* Methods of every length and with every byte: the tail that goes out is what a parser reads back. */
+/* Methods of every length and with every byte: the tail that goes out is what a parser reads back.
+ */
 static void test_submit_tail_holds_any_method(void **state)
 {
     (void)state;
@@ -56,8 +58,8 @@ static void test_submit_tail_holds_any_method(void **state)
             char method[301];
             memset(method, (int)byte, len);
             method[len] = '\0';
-            struct rpcfan_request r = {.size = sizeof r, .method = method, .params = "[1]",
-                                       .cb = nothing, .arg = &called};
+            struct rpcfan_request r = {
+                .size = sizeof r, .method = method, .params = "[1]", .cb = nothing, .arg = &called};
             enum rpcfan_err e = rpcfan_call(n.client, &r, NULL, NULL);
             if (e == RPCFAN_EBUSY) {
                 uv_run(&n.loop, UV_RUN_NOWAIT);
@@ -92,8 +94,8 @@ static void test_submit_deadlines_saturate(void **state)
     nobody_start(&n);
     static const uint64_t ms[] = {UINT64_MAX, UINT64_MAX / 1000000 + 2, 3600000};
     for (size_t i = 0; i < RF_COUNT(ms); i++) {
-        struct rpcfan_request r = {.size = sizeof r, .method = "m", .timeout_ms = ms[i],
-                                   .cb = nothing, .arg = &called};
+        struct rpcfan_request r = {
+            .size = sizeof r, .method = "m", .timeout_ms = ms[i], .cb = nothing, .arg = &called};
         assert_int_equal(rpcfan_call(n.client, &r, NULL, NULL), RPCFAN_OK);
         struct rpcfan_result *res =
             RF_CONTAINER(n.client->in.submitted.prev, struct rpcfan_result, call.link);
@@ -118,8 +120,11 @@ static void test_submit_survives_each_failed_allocation(void **state)
         nobody_start(&n);
         uint64_t k = 0;
         while (accepted == 0) {
-            struct rpcfan_request r = {.size = sizeof r, .method = "m", .cb = nothing,
-                                       .params = large ? params : "[]", .arg = &called};
+            struct rpcfan_request r = {.size = sizeof r,
+                                       .method = "m",
+                                       .cb = nothing,
+                                       .params = large ? params : "[]",
+                                       .arg = &called};
             struct rpcfan_error err;
             rf_alloc_fail_at(++k);
             enum rpcfan_err e = rpcfan_call(n.client, &r, NULL, &err);

@@ -1,5 +1,5 @@
-/* core_case.h - what the core's tests share: a bench of virtual nodes around one core, calls that are
- * checked as they are answered, and a reply of the test's own where a node is not enough. */
+/* core_case.h - what the core's tests share: a bench of virtual nodes around one core, calls that
+ * are checked as they are answered, and a reply of the test's own where a node is not enough. */
 #ifndef RF_TESTS_CORE_CASE_H
 #define RF_TESTS_CORE_CASE_H
 

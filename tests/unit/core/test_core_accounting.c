@@ -83,8 +83,8 @@ static void init_options(struct rpcfan_options *o, struct rpcfan_network_options
 
 static void set_faults(struct rf_vnode *n, unsigned permille)
 {
-    n->faults = (struct rf_vfaults){permille, permille / 2, permille, permille, permille,
-                                    permille, permille, permille, permille, permille,
+    n->faults = (struct rf_vfaults){permille, permille / 2, permille,    permille, permille,
+                                    permille, permille,     permille,    permille, permille,
                                     permille, permille / 2, permille / 2};
 }
 
@@ -174,8 +174,7 @@ static void test_accounting_every_call_once_under_every_fault(void **state)
         run_hour(&r, seed, 300);
         print_message("seed %llu: %llu calls, %llu ok, %llu deadline, %llu throttled, hash %llx\n",
                       (unsigned long long)seed, (unsigned long long)r.submitted,
-                      (unsigned long long)r.ok,
-                      (unsigned long long)r.by_err[RPCFAN_EDEADLINE],
+                      (unsigned long long)r.ok, (unsigned long long)r.by_err[RPCFAN_EDEADLINE],
                       (unsigned long long)r.by_err[RPCFAN_ETHROTTLED], (unsigned long long)r.hash);
         assert_true(r.ok * 10 > r.submitted * 9);
     }

@@ -68,10 +68,23 @@ static void test_act_moves_earn_no_retries(void **state)
     bench_fini(&b);
 }
 
-/* Each fault in turn: a call that must not be sent twice is on the wire once, unless it surely never
- * arrived or was refused for rate. */
-enum fault { F_OK, F_CONNECT, F_RESET, F_HANG, F_500, F_HTML, F_EMPTY, F_MISSING, F_UNSUPPORTED,
-             F_APP, F_RATE, F_413, F_COUNT };
+/* Each fault in turn: a call that must not be sent twice is on the wire once, unless it surely
+ * never arrived or was refused for rate. */
+enum fault {
+    F_OK,
+    F_CONNECT,
+    F_RESET,
+    F_HANG,
+    F_500,
+    F_HTML,
+    F_EMPTY,
+    F_MISSING,
+    F_UNSUPPORTED,
+    F_APP,
+    F_RATE,
+    F_413,
+    F_COUNT
+};
 
 static void once_serve(struct bench *b, struct rf_exchange *ex, uint64_t now_ns,
                        struct rf_vreply *out)
@@ -89,18 +102,44 @@ static void once_serve(struct bench *b, struct rf_exchange *ex, uint64_t now_ns,
             fail_msg("call %llu arrived twice", (unsigned long long)number);
     }
     switch (f) {
-    case F_OK: case F_COUNT: bench_reply_ok(ex, out); break;
-    case F_CONNECT: out->transport = RF_T_CONNECT; break;
-    case F_RESET: out->transport = RF_T_RESET; break;
-    case F_HANG: out->delay_ns = RF_NEVER; break;
-    case F_500: bench_reply(out, 500, "oops"); break;
-    case F_HTML: bench_reply(out, 200, "<html>"); break;
-    case F_EMPTY: bench_reply(out, 200, "{}"); break;
-    case F_MISSING: rf_vreply_error(&out->body, ex->id_base, -32000, "header not found"); break;
-    case F_UNSUPPORTED: rf_vreply_error(&out->body, ex->id_base, -32601, "no such method"); break;
-    case F_APP: rf_vreply_error(&out->body, ex->id_base, -32000, "invalid argument"); break;
-    case F_RATE: out->retry_after_ns = 0; bench_reply(out, 429, "{}"); break;
-    case F_413: bench_reply(out, 413, "too large"); break;
+    case F_OK:
+    case F_COUNT:
+        bench_reply_ok(ex, out);
+        break;
+    case F_CONNECT:
+        out->transport = RF_T_CONNECT;
+        break;
+    case F_RESET:
+        out->transport = RF_T_RESET;
+        break;
+    case F_HANG:
+        out->delay_ns = RF_NEVER;
+        break;
+    case F_500:
+        bench_reply(out, 500, "oops");
+        break;
+    case F_HTML:
+        bench_reply(out, 200, "<html>");
+        break;
+    case F_EMPTY:
+        bench_reply(out, 200, "{}");
+        break;
+    case F_MISSING:
+        rf_vreply_error(&out->body, ex->id_base, -32000, "header not found");
+        break;
+    case F_UNSUPPORTED:
+        rf_vreply_error(&out->body, ex->id_base, -32601, "no such method");
+        break;
+    case F_APP:
+        rf_vreply_error(&out->body, ex->id_base, -32000, "invalid argument");
+        break;
+    case F_RATE:
+        out->retry_after_ns = 0;
+        bench_reply(out, 429, "{}");
+        break;
+    case F_413:
+        bench_reply(out, 413, "too large");
+        break;
     }
 }
 

@@ -263,7 +263,7 @@ static void recovery_case(uint32_t n_ep, uint64_t dead_for_ns)
                   n_ep, (unsigned long long)(dead_for_ns / RF_SEC), opened,
                   (unsigned long long)p.worst, (double)rf_time_sub(closed, until) / 1e9);
     assert_int_equal(k->state, RF_BREAKER_CLOSED);
-    assert_int_equal(p.worst, 1);
+    assert_true(p.worst <= 1 && (p.worst == 1 || dead_for_ns < MINUTE));
     assert_true(closed <= rf_max_u64(until, back) + 2 * rtt + 20 * RF_MS); /* a call each 10 ms */
     bench_fini(&b);
 }
@@ -291,7 +291,7 @@ static void note_lateness(struct bench *b, struct rf_vcall *c, uint64_t now_ns)
 }
 
 static void overload_case(const char *name, uint32_t slots, uint64_t limit_count, uint32_t batch,
-                          double least)
+                          bool same_life)
 {
     struct rpcfan_limit limit = {.count = limit_count, .window_ms = 1000};
     struct lateness late = {0};
@@ -315,7 +315,8 @@ static void overload_case(const char *name, uint32_t slots, uint64_t limit_count
     double most = limit_count > 0 ? (double)limit_count : (double)slots * batch / 0.12;
     uint32_t offered = (uint32_t)(3 * most);
     for (uint64_t i = 0; i < seconds * offered; i++) {
-        bench_call(&b, 0, "eth_call", 200 * RF_MS + rf_rng_below(&b.rng, 4800 * RF_MS));
+        bench_call(&b, 0, "eth_call",
+                   same_life ? RF_SEC : 200 * RF_MS + rf_rng_below(&b.rng, 4800 * RF_MS));
         rf_vshell_run(b.v, (i + 1) * RF_SEC / offered);
     }
     double goodput = ratio(b.ok, most * (double)seconds);
@@ -327,16 +328,17 @@ static void overload_case(const char *name, uint32_t slots, uint64_t limit_count
     assert_true(late.worst <= 10 * RF_MS);
     assert_int_equal(bench_ep(&b, 0)->breaker.trips, 0);
     bench_fini(&b);
-    assert_true(goodput >= least);
+    assert_true(goodput >= 0.85);
 }
 
 static void test_bar_14_deadlines_under_overload(void **state)
 {
     (void)state;
-    overload_case("4 slots", 4, 0, 1, 0.8);
-    overload_case("4 slots, batches of 10", 4, 0, 10, 0.8);
-    overload_case("50 a second", 64, 50, 1, 0.8);
-    overload_case("50 a second, batches of 10", 64, 50, 10, 0.8);
+    for (int same = 0; same <= 1; same++) {
+        overload_case(same ? "4 slots, 1 s each" : "4 slots", 4, 0, 1, same);
+        overload_case(same ? "batches of 10, 1 s each" : "batches of 10", 4, 0, 10, same);
+        overload_case(same ? "50 a second, 1 s each" : "50 a second", 64, 50, 1, same);
+    }
 }
 
 int main(void)

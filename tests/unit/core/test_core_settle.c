@@ -1,5 +1,5 @@
-/* test_core_settle.c - what is made of a reply: bodies that are no JSON-RPC, wrong ids, refusals of a
- * whole batch, answers that come too late, and the books that each of them goes into. */
+/* test_core_settle.c - what is made of a reply: bodies that are no JSON-RPC, wrong ids, refusals of
+ * a whole batch, answers that come too late, and the books that each of them goes into. */
 #include "core_case.h"
 
 /* One reply to everything, at a status. */
@@ -26,7 +26,10 @@ static void test_settle_bare_bodies_are_judged_by_status_and_text(void **state)
         bool throttles, fails;
     } cases[] = {
         {{429, "{\"message\":\"slow down\"}"}, RPCFAN_ETHROTTLED, true, false},
-        {{429, "{\"id\":77,\"error\":{\"code\":-1,\"message\":\"x\"}}"}, RPCFAN_ETHROTTLED, true, false},
+        {{429, "{\"id\":77,\"error\":{\"code\":-1,\"message\":\"x\"}}"},
+         RPCFAN_ETHROTTLED,
+         true,
+         false},
         {{429, "{\"jsonrpc\":\"2.0\",\"id\":\"abc\"}"}, RPCFAN_ETHROTTLED, true, false},
         {{429, "[]"}, RPCFAN_ETHROTTLED, true, false},
         {{429, "[1,2]"}, RPCFAN_ETHROTTLED, true, false},
@@ -34,7 +37,9 @@ static void test_settle_bare_bodies_are_judged_by_status_and_text(void **state)
         {{429, "<html>"}, RPCFAN_ETHROTTLED, true, false},
         {{429, ""}, RPCFAN_ETHROTTLED, true, false},
         {{200, "{\"code\":-32007,\"message\":\"50/second request limit reached\"}"},
-         RPCFAN_ETHROTTLED, true, false},
+         RPCFAN_ETHROTTLED,
+         true,
+         false},
         {{401, "{\"message\":\"no key\"}"}, RPCFAN_EAUTH, false, false},
         {{402, "{\"message\":\"pay\"}"}, RPCFAN_EQUOTA, false, false},
         {{503, "{\"message\":\"down\"}"}, RPCFAN_ESERVER, false, true},
@@ -188,7 +193,8 @@ static void test_settle_exchange_is_one_sample(void **state)
 }
 
 /* Order, duplicates, foreign ids and junk in an array change nothing (P10). */
-static void permuted(struct bench *b, struct rf_exchange *ex, uint64_t now_ns, struct rf_vreply *out)
+static void permuted(struct bench *b, struct rf_exchange *ex, uint64_t now_ns,
+                     struct rf_vreply *out)
 {
     uint32_t at[64];
     (void)now_ns;
@@ -204,8 +210,9 @@ static void permuted(struct bench *b, struct rf_exchange *ex, uint64_t now_ns, s
         uint64_t id = ex->id_base + at[i];
         if (rf_rng_below(&b->rng, 4) == 0)
             rf_buf_str(&out->body, ",null");
-        rf_buf_printf(&out->body, rf_rng_below(&b->rng, 2) ? ",{\"id\":%llu,\"result\":"
-                                                           : ",{\"id\":\"%llu\", \"result\": ",
+        rf_buf_printf(&out->body,
+                      rf_rng_below(&b->rng, 2) ? ",{\"id\":%llu,\"result\":"
+                                               : ",{\"id\":\"%llu\", \"result\": ",
                       (unsigned long long)id);
         rf_vnode_answer(ex->call[at[i]], &out->body);
         rf_buf_char(&out->body, '}');

@@ -138,10 +138,10 @@ static void test_step_events_of_one_instant_in_any_order(void **state)
                 hand_start(&h);
                 hand_submit(&h, 0, CALLS, 0);
                 assert_true(h.n_out > 1);
-                struct rf_event ev[3], all[3] = {
-                    {.kind = RF_EV_REPLY, .ex = hand_reply(&h, (enum rf_transport)t)},
-                    {.kind = RF_EV_CANCEL, .call = &h.call[1]->call},
-                    {.kind = RF_EV_CLOSE, .mode = (enum rpcfan_close_mode)mode}};
+                struct rf_event ev[3],
+                    all[3] = {{.kind = RF_EV_REPLY, .ex = hand_reply(&h, (enum rf_transport)t)},
+                              {.kind = RF_EV_CANCEL, .call = &h.call[1]->call},
+                              {.kind = RF_EV_CLOSE, .mode = (enum rpcfan_close_mode)mode}};
                 for (uint32_t k = 0; k < 3; k++)
                     ev[k] = all[order[i][k]];
                 hand_step(&h, ev, 3, RF_SEC);

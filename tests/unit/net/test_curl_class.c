@@ -43,18 +43,18 @@ static void test_class_each(void **state)
         bool sent;
         enum rf_transport want;
     } rows[] = {
-        {5, false, RF_T_CONNECT},  {6, false, RF_T_CONNECT},  {7, false, RF_T_CONNECT},
-        {35, false, RF_T_CONNECT}, {89, false, RF_T_CONNECT}, {28, false, RF_T_CONNECT},
-        {28, true, RF_T_TIMEOUT},  {16, true, RF_T_RESET},    {18, true, RF_T_RESET},
-        {52, true, RF_T_RESET},    {55, true, RF_T_RESET},    {56, true, RF_T_RESET},
-        {92, true, RF_T_RESET},    {81, true, RF_T_RESET},    {55, false, RF_T_CONNECT},
+        {5, false, RF_T_CONNECT},  {6, false, RF_T_CONNECT},   {7, false, RF_T_CONNECT},
+        {35, false, RF_T_CONNECT}, {89, false, RF_T_CONNECT},  {28, false, RF_T_CONNECT},
+        {28, true, RF_T_TIMEOUT},  {16, true, RF_T_RESET},     {18, true, RF_T_RESET},
+        {52, true, RF_T_RESET},    {55, true, RF_T_RESET},     {56, true, RF_T_RESET},
+        {92, true, RF_T_RESET},    {81, true, RF_T_RESET},     {55, false, RF_T_CONNECT},
         {56, false, RF_T_CONNECT}, {61, true, RF_T_MALFORMED}, {8, true, RF_T_MALFORMED},
-        {1, true, RF_T_MALFORMED}, {1, false, RF_T_CONFIG},   {58, false, RF_T_TLS},
-        {60, false, RF_T_TLS},     {77, false, RF_T_TLS},     {82, false, RF_T_TLS},
-        {83, false, RF_T_TLS},     {90, false, RF_T_TLS},     {91, false, RF_T_TLS},
-        {98, false, RF_T_TLS},     {3, false, RF_T_CONFIG},   {4, false, RF_T_CONFIG},
-        {97, false, RF_T_CONFIG},  {47, true, RF_T_CONFIG},   {63, true, RF_T_TOO_BIG},
-        {27, false, RF_T_CONNECT}, {7, true, RF_T_RESET},     {60, true, RF_T_RESET},
+        {1, true, RF_T_MALFORMED}, {1, false, RF_T_CONFIG},    {58, false, RF_T_TLS},
+        {60, false, RF_T_TLS},     {77, false, RF_T_TLS},      {82, false, RF_T_TLS},
+        {83, false, RF_T_TLS},     {90, false, RF_T_TLS},      {91, false, RF_T_TLS},
+        {98, false, RF_T_TLS},     {3, false, RF_T_CONFIG},    {4, false, RF_T_CONFIG},
+        {97, false, RF_T_CONFIG},  {47, true, RF_T_CONFIG},    {63, true, RF_T_TOO_BIG},
+        {27, false, RF_T_CONNECT}, {7, true, RF_T_RESET},      {60, true, RF_T_RESET},
         {28, false, RF_T_CONNECT}, {0, true, RF_T_OK},
     };
     for (size_t i = 0; i < RF_COUNT(rows); i++)
@@ -80,9 +80,8 @@ static void test_class_reasons(void **state)
                  "out of file descriptors");
     check_reason(CURLE_COULDNT_CONNECT, unsent, RF_T_CONNECT, "connect failed");
     check_reason(CURLE_OPERATION_TIMEDOUT, unsent, RF_T_CONNECT, "connect timed out");
-    check_reason(CURLE_OPERATION_TIMEDOUT,
-                 (struct rf_curl_facts){.connected = true, .https = true}, RF_T_CONNECT,
-                 "TLS handshake timed out");
+    check_reason(CURLE_OPERATION_TIMEDOUT, (struct rf_curl_facts){.connected = true, .https = true},
+                 RF_T_CONNECT, "TLS handshake timed out");
     check_reason(CURLE_RECV_ERROR, (struct rf_curl_facts){.proxy_code = 407}, RF_T_CONNECT,
                  "the proxy wants a login");
     check_reason(CURLE_WRITE_ERROR, (struct rf_curl_facts){.sends = 1, .capped = true},

@@ -328,11 +328,16 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_joined_lookup),      T(test_fresh_then_stale_then_old),
-        T(test_generation_follows_change), T(test_old_used_on_error),
-        T(test_error_told),         T(test_lookup_cannot_begin),
-        T(test_waiters_time_out),   T(test_running_bounded),
-        T(test_suspect_refreshes),  T(test_close_while_running),
+        T(test_joined_lookup),
+        T(test_fresh_then_stale_then_old),
+        T(test_generation_follows_change),
+        T(test_old_used_on_error),
+        T(test_error_told),
+        T(test_lookup_cannot_begin),
+        T(test_waiters_time_out),
+        T(test_running_bounded),
+        T(test_suspect_refreshes),
+        T(test_close_while_running),
         T(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

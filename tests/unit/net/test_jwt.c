@@ -18,7 +18,8 @@ static void test_secret_forms(void **state)
         assert_int_equal(s[i], i);
     assert_true(rf_jwt_secret("  0x" SECRET "\n", s));
     assert_true(rf_jwt_secret("0XFF0102030405060708090A0B0C0D0E0F"
-                              "101112131415161718191A1B1C1D1E1F", s));
+                              "101112131415161718191A1B1C1D1E1F",
+                              s));
     assert_int_equal(s[0], 0xff);
     assert_false(rf_jwt_secret("", s));
     assert_false(rf_jwt_secret("0x", s));
@@ -26,7 +27,8 @@ static void test_secret_forms(void **state)
     assert_false(rf_jwt_secret(SECRET "00", s));
     assert_false(rf_jwt_secret("g" SECRET, s));
     assert_false(rf_jwt_secret("000102030405060708090a0b0c0d0e0f"
-                               "101112131415161718191a1b1c1d1e1", s));
+                               "101112131415161718191a1b1c1d1e1",
+                               s));
 }
 
 static void test_token_known(void **state)

@@ -15,8 +15,7 @@ static void test_bounds_double_up_to_the_cap(void **state)
         uint64_t most = k < 9 ? RF_BACKOFF_BASE_NS << k : RF_BACKOFF_CAP_NS;
         uint64_t seen = 0;
         for (int i = 0; i < 1000; i++) {
-            uint64_t wait =
-                rf_backoff_full_jitter(RF_BACKOFF_BASE_NS, RF_BACKOFF_CAP_NS, k, &rng);
+            uint64_t wait = rf_backoff_full_jitter(RF_BACKOFF_BASE_NS, RF_BACKOFF_CAP_NS, k, &rng);
             assert_true(wait <= most);
             seen = rf_max_u64(seen, wait);
         }

@@ -97,7 +97,7 @@ static void test_untold_caps_are_found_in_few_refusals(void **state)
     static const struct {
         uint32_t cap, max;
         uint64_t refusals;
-    } rows[] = {{3, 100, 5},  {10, 100, 4},  {100, 100, 0}, {1, 100, 6},   {3, 20, 3},
+    } rows[] = {{3, 100, 5},  {10, 100, 4},  {100, 100, 0},  {1, 100, 6},   {3, 20, 3},
                 {3, 1000, 8}, {10, 1000, 7}, {100, 1000, 4}, {999, 1000, 1}};
     for (size_t i = 0; i < RF_COUNT(rows); i++) {
         struct server s = {.cap = rows[i].cap, .cap_bytes = NO_BYTES, .call_bytes = 100};
@@ -350,8 +350,7 @@ static void test_random_histories(void **state)
             uint64_t kind = n == 0 ? 9 : rf_rng_below(&rng, 6);
             slot[k].n = 0;
             if (kind == 0)
-                refuse(&c, n, bytes, slot[k].trial, told, told * 100U,
-                                    rf_rng_below(&rng, 2), now);
+                refuse(&c, n, bytes, slot[k].trial, told, told * 100U, rf_rng_below(&rng, 2), now);
             else if (kind == 1)
                 rf_batchcap_unknown(&c, slot[k].trial);
             else if (kind < 6)

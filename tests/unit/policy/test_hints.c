@@ -238,10 +238,36 @@ static void test_texts_are_read_to_their_length_only(void **state)
 static void test_random_texts(void **state)
 {
     (void)state;
-    static const char *const pieces[] = {
-        "retry in ", "try again in ", "backoff_seconds", "limit", "max", "maximum ", "10",
-        "4294967295", "999999999999", "ms", "s", "m", "h", " ", ".", ",", ":", "\"", "1,000",
-        "up to ", "Sun", ", ", "06", "-Nov-", "94", " 08:49:37 ", "GMT", "\xff", "of", "bytes"};
+    static const char *const pieces[] = {"retry in ",
+                                         "try again in ",
+                                         "backoff_seconds",
+                                         "limit",
+                                         "max",
+                                         "maximum ",
+                                         "10",
+                                         "4294967295",
+                                         "999999999999",
+                                         "ms",
+                                         "s",
+                                         "m",
+                                         "h",
+                                         " ",
+                                         ".",
+                                         ",",
+                                         ":",
+                                         "\"",
+                                         "1,000",
+                                         "up to ",
+                                         "Sun",
+                                         ", ",
+                                         "06",
+                                         "-Nov-",
+                                         "94",
+                                         " 08:49:37 ",
+                                         "GMT",
+                                         "\xff",
+                                         "of",
+                                         "bytes"};
     struct rf_rng rng;
     rf_rng_init(&rng, 21);
     for (int i = 0; i < 100000; i++) {

@@ -301,8 +301,7 @@ static void test_server_never_over_send_stamped_without_jitter(void **state)
                 rf_limiter_commit(&world.lim, cost, f->calls, world.now);
                 if (!f->refund)
                     arrive(f, world.now);
-                assert_true(rf_heap_push(&world.flying, &f->done,
-                                         world.now + settle_delay()));
+                assert_true(rf_heap_push(&world.flying, &f->done, world.now + settle_delay()));
             }
             check_servers();
             close_world();
@@ -329,7 +328,9 @@ static void test_send_stamped_margin_settles(void **state)
     static uint64_t counted[50];
     uint64_t good = 0, refused = 0, oldest = 0, last_cut = 0, wait;
     const uint64_t start = 60 * RF_SEC, end = 600 * RF_SEC;
-    static struct { uint64_t at, sent; } queue[FLIGHTS];
+    static struct {
+        uint64_t at, sent;
+    } queue[FLIGHTS];
     size_t queued = 0;
     while (world.now < end) {
         if (rf_limiter_room(&world.lim, cost, 1, world.now, &wait) > 0) {
