@@ -142,8 +142,7 @@ bench: all $(BENCH_BIN) ## speed and memory, as ratios against bare libcurl in t
 asan: ## address and undefined-behaviour sanitizers
 	$(Q)$(MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined sanitized
 tsan: ## thread sanitizer
-	$(Q)TSAN_OPTIONS="suppressions=$(CURDIR)/tests/lib/tsan.supp halt_on_error=1" \
-	  $(MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread sanitized
+	$(Q)TSAN_OPTIONS=halt_on_error=1 $(MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread sanitized
 ubsan: ## undefined-behaviour sanitizer alone
 	$(Q)$(MAKE) BUILD=$(BUILD)/ubsan SANITIZE=undefined sanitized
 sanitized: all $(UNIT_BIN) $(SCEN_BIN) $(INT_BIN)

@@ -1,8 +1,9 @@
 /* rules.c - the rule table: what nodes and providers really answer when they refuse or break.
  *
- * Order matters and follows the places where other clients go wrong: batch and range texts before
- * codes, quota before rate (both say "limit"), rate before plain codes, statuses last. Texts are
- * lower case and matched without regard to case. */
+ * Order matters and follows the places where other clients go wrong: outcomes of execution before
+ * anything, since their words are a stranger's; batch and range texts before codes, quota before rate
+ * (both say "limit"), rate before plain codes, statuses last. Texts are lower case and matched without
+ * regard to case. */
 #include "core/classify.h"
 
 #define ANY RF_RULE_ANY
@@ -11,6 +12,11 @@
 #define GEN (1u << RPCFAN_GENERIC)
 
 const struct rf_rule rf_rules[] = {
+    /* outcomes of execution, first of all: a contract or program may say anything in its reason */
+    {"revert", 0, ANY, "execution reverted", 0, false, RF_CLASS_REVERT},
+    {"revert-vm", 0, ANY, "vm exception", EVM | GEN, false, RF_CLASS_REVERT},
+    {"sol-preflight", 0, -32002, NULL, SOL, false, RF_CLASS_APP},
+
     /* batch size: before rate, since some say "too many requests" and mean the batch */
     {"batch-ronin", 400, ANY, "too many requests", 0, true, RF_CLASS_SPLIT_BATCH},
     {"batch-limit", 0, ANY, "batch limit", 0, true, RF_CLASS_SPLIT_BATCH},
@@ -51,8 +57,20 @@ const struct rf_rule rf_rules[] = {
     {"range-logcount", 0, ANY, "logs count limit exceeded", 0, false, RF_CLASS_SPLIT_RANGE},
     {"range-logs3", 0, ANY, "too many logs requested", 0, false, RF_CLASS_SPLIT_RANGE},
     {"range-many", 0, ANY, "requested too many blocks", 0, false, RF_CLASS_SPLIT_RANGE},
+    {"range-max", 0, ANY, "max range:", 0, false, RF_CLASS_SPLIT_RANGE},
+    {"range-allowed", 0, ANY, "number of requested blocks is", 0, false, RF_CLASS_SPLIT_RANGE},
+    {"range-limit", 0, ANY, "please limit the query to", 0, false, RF_CLASS_SPLIT_RANGE},
+    {"range-plan", 0, ANY, "exceeds the range allowed", 0, false, RF_CLASS_SPLIT_RANGE},
+    {"range-smaller", 0, ANY, "query must be smaller than", 0, false, RF_CLASS_SPLIT_RANGE},
+    {"range-matched", 0, ANY, "logs matched by query exceeds", 0, false, RF_CLASS_SPLIT_RANGE},
+    {"range-greater", 0, ANY, "block range greater than", 0, false, RF_CLASS_SPLIT_RANGE},
+    {"range-exceeds", 0, ANY, "block range exceeds", 0, false, RF_CLASS_SPLIT_RANGE},
+    {"range-must", 0, ANY, "query range must not exceed", 0, false, RF_CLASS_SPLIT_RANGE},
+    {"range-rpc", 0, ANY, "requested range exceeds", 0, false, RF_CLASS_SPLIT_RANGE},
     {"filter-many", 0, ANY, "addresses or topics", 0, false, RF_CLASS_SPLIT_FILTER},
     {"filter-number", 0, ANY, "this query contains", 0, false, RF_CLASS_SPLIT_FILTER},
+    {"filter-address", 0, ANY, "less number of address", 0, false, RF_CLASS_SPLIT_FILTER},
+    {"filter-topics", 0, ANY, "exceed max topics", 0, false, RF_CLASS_SPLIT_FILTER},
     {"inputs-many", 0, ANY, "too many inputs provided", 0, false, RF_CLASS_CLIENT},
     {"big-response", 0, ANY, "response too large", 0, false, RF_CLASS_TOO_BIG},
     {"big-response2", 0, ANY, "response is too big", 0, false, RF_CLASS_TOO_BIG},
@@ -67,6 +85,9 @@ const struct rf_rule rf_rules[] = {
     {"quota-usage", 0, ANY, "exceeded the quota", 0, false, RF_CLASS_QUOTA},
     {"quota-reached", 0, ANY, "reached the quota", 0, false, RF_CLASS_QUOTA},
     {"quota-billing", 0, ANY, "/billing", 0, false, RF_CLASS_QUOTA},
+    {"quota-tier", 0, ANY, "reached the free tier", 0, false, RF_CLASS_QUOTA},
+    {"quota-conduit", 0, -32403, "limit", 0, false, RF_CLASS_QUOTA},
+    {"quota-blockvision", 0, -32607, NULL, 0, false, RF_CLASS_QUOTA},
     {"plan-current", 0, ANY, "not included in your current plan", 0, false, RF_CLASS_PLAN},
     {"plan-upgrade", 0, ANY, "upgrade to paid", 0, false, RF_CLASS_PLAN},
     {"plan-discover", 0, ANY, "upgrade from discover plan", 0, false, RF_CLASS_PLAN},
@@ -91,7 +112,7 @@ const struct rf_rule rf_rules[] = {
     {"rate-qps", 0, ANY, "maximum qps", 0, false, RF_CLASS_RATE},
     {"rate-usage", 0, ANY, "maximum api usage limit", 0, false, RF_CLASS_RATE},
     {"rate-class", 0, ANY, "requestratelimitexceeded", 0, false, RF_CLASS_RATE},
-    {"rate-cf", 0, ANY, "error code: 1015", 0, false, RF_CLASS_RATE},
+    {"rate-cf", 0, ANY, "code: 1015", 0, false, RF_CLASS_RATE},
     {"rate-envoy", 0, ANY, "over_limit", 0, false, RF_CLASS_RATE},
     {"rate-cooldown", 0, ANY, "nodes on cooldown", 0, false, RF_CLASS_RATE},
     {"rate-infura", 0, -33200, NULL, EVM | GEN, false, RF_CLASS_RATE},
@@ -100,11 +121,15 @@ const struct rf_rule rf_rules[] = {
     {"rate-therpc", 0, -32029, NULL, 0, false, RF_CLASS_RATE},
     {"rate-blockvision", 0, -32605, NULL, 0, false, RF_CLASS_RATE},
     {"rate-cloudflare", 0, -32055, NULL, 0, false, RF_CLASS_RATE},
+    {"rate-32429", 0, -32429, NULL, 0, false, RF_CLASS_RATE},
 
     /* transactions */
     {"tx-known", 0, ANY, "already known", EVM | GEN, false, RF_CLASS_TX_KNOWN},
     {"tx-known2", 0, ANY, "known transaction", EVM | GEN, false, RF_CLASS_TX_KNOWN},
     {"tx-imported", 0, ANY, "already imported", EVM | GEN, false, RF_CLASS_TX_KNOWN},
+    {"tx-known3", 0, ANY, "alreadyknown", EVM | GEN, false, RF_CLASS_TX_KNOWN},
+    {"tx-exists", 0, ANY, "transaction already exists", EVM | GEN, false, RF_CLASS_TX_KNOWN},
+    {"tx-old-nonce", 0, ANY, "oldnonce", EVM | GEN, false, RF_CLASS_TX_REJECT},
     {"tx-nonce-low", 0, ANY, "nonce too low", EVM | GEN, false, RF_CLASS_TX_REJECT},
     {"tx-nonce-high", 0, ANY, "nonce too high", EVM | GEN, false, RF_CLASS_TX_REJECT},
     {"tx-underpriced", 0, ANY, "underpriced", EVM | GEN, false, RF_CLASS_TX_REJECT},
@@ -112,18 +137,16 @@ const struct rf_rule rf_rules[] = {
 
     /* outcomes of execution: answers */
     {"revert-code", 0, 3, NULL, EVM | GEN, false, RF_CLASS_REVERT},
-    {"revert", 0, ANY, "execution reverted", 0, false, RF_CLASS_REVERT},
-    {"revert-vm", 0, ANY, "vm exception", EVM | GEN, false, RF_CLASS_REVERT},
     {"revert-vm2", 0, ANY, "vm execution error", EVM | GEN, false, RF_CLASS_REVERT},
     {"revert-evm", 0, ANY, "evm error", 0, false, RF_CLASS_REVERT},
     {"out-of-gas", 0, ANY, "out of gas", EVM | GEN, false, RF_CLASS_REVERT},
-    {"sol-preflight", 0, -32002, NULL, SOL, false, RF_CLASS_APP},
 
     /* Solana's own codes, which mean other things on EVM */
     {"sol-behind", 0, -32005, NULL, SOL, false, RF_CLASS_BEHIND},
     {"sol-behind-text", 0, ANY, "node is behind", 0, false, RF_CLASS_BEHIND},
     {"sol-context", 0, -32016, NULL, SOL, false, RF_CLASS_BEHIND},
     {"sol-cleaned", 0, -32001, NULL, SOL, false, RF_CLASS_MISSING},
+    {"sol-history2", 0, -32021, NULL, SOL, false, RF_CLASS_MISSING},
     {"sol-block", 0, -32004, NULL, SOL, false, RF_CLASS_MISSING},
     {"sol-skipped", 0, -32007, NULL, SOL, false, RF_CLASS_MISSING},
     {"sol-snapshot", 0, -32008, NULL, SOL, false, RF_CLASS_MISSING},
@@ -144,6 +167,11 @@ const struct rf_rule rf_rules[] = {
     {"auth-token", 0, ANY, "token is invalid", 0, false, RF_CLASS_AUTH},
     {"auth-inactive", 0, ANY, "key is inactive", 0, false, RF_CLASS_AUTH},
     {"auth-origin", 0, ANY, "origin not on whitelist", 0, false, RF_CLASS_AUTH},
+    {"auth-code-401", 0, 401, NULL, 0, false, RF_CLASS_AUTH},
+    {"auth-code-403", 0, 403, NULL, 0, false, RF_CLASS_AUTH},
+    {"auth-chain", 0, ANY, "apikey is on another chain", 0, false, RF_CLASS_AUTH},
+    {"auth-ip", 0, ANY, "illegal ip", 0, false, RF_CLASS_AUTH},
+    {"auth-blockvision", 0, -32606, NULL, 0, false, RF_CLASS_AUTH},
 
     /* absent methods, then absent data */
     {"unsup-code", 0, -32601, NULL, 0, false, RF_CLASS_UNSUPPORTED},
@@ -151,6 +179,10 @@ const struct rf_rule rf_rules[] = {
     {"unsup-method", 0, ANY, "method is not", 0, false, RF_CLASS_UNSUPPORTED},
     {"unsup-text", 0, ANY, "unsupported method", 0, false, RF_CLASS_UNSUPPORTED},
     {"unsup-module", 0, ANY, "containing module is disabled", 0, false, RF_CLASS_UNSUPPORTED},
+    {"unsup-allowed", 0, ANY, "not allowed to access method", 0, false, RF_CLASS_UNSUPPORTED},
+    {"unsup-permitted", 0, ANY, "methods not permitted", 0, false, RF_CLASS_UNSUPPORTED},
+    {"unsup-quicknode", 0, -32612, NULL, 0, false, RF_CLASS_UNSUPPORTED},
+    {"unsup-quicknode2", 0, -32613, NULL, 0, false, RF_CLASS_UNSUPPORTED},
     {"unsup-code4", 0, -32004, NULL, EVM | GEN, false, RF_CLASS_UNSUPPORTED},
     {"missing-header", 0, ANY, "header not found", 0, false, RF_CLASS_MISSING},
     {"missing-trie", 0, ANY, "missing trie node", 0, false, RF_CLASS_MISSING},
@@ -158,6 +190,17 @@ const struct rf_rule rf_rules[] = {
     {"missing-block2", 0, ANY, "block not found", 0, false, RF_CLASS_MISSING},
     {"missing-pruned", 0, ANY, "pruned", 0, false, RF_CLASS_MISSING},
     {"missing-state", 0, ANY, "historical state", 0, false, RF_CLASS_MISSING},
+    {"missing-block3", 0, ANY, "could not find block", 0, false, RF_CLASS_MISSING},
+    {"missing-final", 0, ANY, "cannot query unfinalized", 0, false, RF_CLASS_MISSING},
+    {"missing-last", 0, ANY, "after last accepted block", 0, false, RF_CLASS_MISSING},
+    {"missing-head", 0, ANY, "beyond current head", 0, false, RF_CLASS_MISSING},
+    {"missing-tx", 0, ANY, "transaction not found", 0, false, RF_CLASS_MISSING},
+    {"missing-state2", 0, ANY, "no state available", 0, false, RF_CLASS_MISSING},
+    {"missing-state3", 0, ANY, "state already discarded", 0, false, RF_CLASS_MISSING},
+    {"missing-data", 0, ANY, "requested data is not available", 0, false, RF_CLASS_MISSING},
+    {"missing-canon", 0, ANY, "not currently canonical", 0, false, RF_CLASS_MISSING},
+    {"missing-proof", 0, ANY, "maximum proof window", 0, false, RF_CLASS_MISSING},
+    {"missing-record", 0, -32604, NULL, 0, false, RF_CLASS_MISSING},
 
     /* bad requests are answers */
     {"client-params", 0, -32602, NULL, 0, false, RF_CLASS_CLIENT},
@@ -171,6 +214,11 @@ const struct rf_rule rf_rules[] = {
     {"server-backend", 0, ANY, "no backend is currently healthy", 0, false, RF_CLASS_SERVER},
     {"server-route", 0, 12, "can't route", 0, false, RF_CLASS_SERVER},
     {"server-internal", 0, -32603, NULL, 0, false, RF_CLASS_SERVER},
+    {"server-internal2", 0, ANY, "internal error", 0, false, RF_CLASS_SERVER},
+    {"server-crashed", 0, ANY, "handler crashed", 0, false, RF_CLASS_SERVER},
+    {"server-none", 0, ANY, "no server available", 0, false, RF_CLASS_SERVER},
+    {"server-nodes", 0, ANY, "no available nodes", 0, false, RF_CLASS_SERVER},
+    {"server-scheduler", 0, ANY, "scheduler unavailable", 0, false, RF_CLASS_SERVER},
 };
 
 const size_t rf_rules_count = RF_COUNT(rf_rules);

@@ -42,12 +42,19 @@ static void add_counts(struct rf_buf *b, const struct rf_counts *n)
                   ull(n->unmatched), ull(n->resent), ull(n->bytes_out), ull(n->bytes_in));
 }
 
+/* Not with %f: its decimal point is the locale's. */
+static void add_ms(struct rf_buf *b, const char *key, uint64_t ns)
+{
+    rf_buf_printf(b, ",\"%s\":%llu.%03llu", key, ull(ns / RF_MS), ull(ns % RF_MS / RF_US));
+}
+
 static void add_latency(struct rf_buf *b, const struct rf_hist *h)
 {
-    rf_buf_printf(b, "\"latency_ms\":{\"n\":%llu,\"p50\":%.3f,\"p90\":%.3f,\"p99\":%.3f},",
-                  ull(h->n), (double)rf_hist_quantile(h, 500) / (double)RF_MS,
-                  (double)rf_hist_quantile(h, 900) / (double)RF_MS,
-                  (double)rf_hist_quantile(h, 990) / (double)RF_MS);
+    rf_buf_printf(b, "\"latency_ms\":{\"n\":%llu", ull(h->n));
+    add_ms(b, "p50", rf_hist_quantile(h, 500));
+    add_ms(b, "p90", rf_hist_quantile(h, 900));
+    add_ms(b, "p99", rf_hist_quantile(h, 990));
+    rf_buf_str(b, "},");
 }
 
 static void add_breaker(struct rf_buf *b, const struct rf_breaker *k, uint64_t now_ns)
@@ -103,9 +110,10 @@ static void add_network(struct rf_buf *b, const struct rf_network *net, uint64_t
     add_text(b, "name", net->name);
     rf_buf_printf(b,
                   ",\"submitted\":%llu,\"answered\":%llu,\"queued\":%llu,\"delayed\":%llu,"
-                  "\"in_flight\":%llu,\"retries\":%llu,\"retry_budget\":%.1f,\"endpoints\":[",
+                  "\"in_flight\":%llu,\"retries\":%llu,\"retry_budget\":%u.%u,\"endpoints\":[",
                   ull(net->submitted), ull(net->answered), ull(net->queued), ull(net->delayed),
-                  ull(net->in_flight), ull(net->retried), (double)net->budget.tenths / 10);
+                  ull(net->in_flight), ull(net->retried), net->budget.tenths / 10,
+                  net->budget.tenths % 10);
     for (uint32_t i = 0; i < net->n_ep; i++) {
         if (i > 0)
             rf_buf_char(b, ',');

@@ -359,6 +359,7 @@ static const struct row tx_rows[] = {
     {E, 200, true, ERR(3, "execution reverted: batch size too large"), NULL, RF_CLASS_REVERT},
     {E, 200, false, ERR(3, "execution reverted: block range is too wide"), NULL, RF_CLASS_REVERT},
     {E, 200, false, ERR(-32000, "execution reverted: exceeded the quota"), NULL, RF_CLASS_REVERT},
+    {E, 200, false, ERR(-32000, "VM Exception while processing transaction: revert rate limit"), NULL, RF_CLASS_REVERT},
     {E, 200, false, ERR(-32000, "execution reverted: insufficient funds"), NULL, RF_CLASS_REVERT},
     {E, 200, false, ERR(-32000, "insufficient funds for gas * price + value"), NULL,
      RF_CLASS_TX_REJECT},
