@@ -1,7 +1,9 @@
 /* node_thread.c - what other threads may ask of a node: counters, seen calls, and a node that runs
  * in a thread of its own. Called by tests and by `rpcfan sim`. */
-#include <string.h>
 #include "sim/node_int.h"
+
+#include <signal.h>
+#include <string.h>
 
 /* What the starter and the new thread share until the node is up. */
 struct boot {
@@ -16,6 +18,9 @@ static void run(void *arg)
 {
     struct boot *boot = arg;
     uv_loop_t loop;
+    sigset_t all; /* a client that hangs up is no reason to die: no signal is this thread's */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
     if (uv_loop_init(&loop) != 0) {
         boot->rc = rf_fail(boot->err, RPCFAN_EIO, "no event loop");
         uv_sem_post(&boot->up);
