@@ -149,7 +149,8 @@ static struct route find_route(struct rf_network *net, const struct rf_class_que
 {
     struct route r = {.wait_ns = RF_NEVER};
     uint64_t mask = rf_pump_candidates(net, c, now_ns);
-    bool alone = (mask & (mask - 1)) == 0;
+    /* Suspicion is only for where others serve: two nodes that stumble must not both be shunned. */
+    bool alone = (mask & (mask - 1)) == 0 || best_priority(net, mask, now_ns) == UINT32_MAX;
     if (!alone && find_probe(net, q, c, mask, now_ns, &r))
         return r;
     uint64_t tier = best_tier(net, mask, now_ns);

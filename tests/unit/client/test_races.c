@@ -157,7 +157,6 @@ static void busy_callback(const rpcfan_result_t *res, void *arg)
     rpcfan_result_t *out;
     rpcfan_call_id id;
     char *text, *detail = strdup(rpcfan_result_detail(res));
-    atomic_fetch_add(&s->called, 1);
     rpcfan_result_t *kept = rpcfan_result_ref(res);
     if (rpcfan_call_wait(s->client, &r, &out, NULL) != RPCFAN_EINVAL)
         abort();
@@ -183,6 +182,7 @@ static void busy_callback(const rpcfan_result_t *res, void *arg)
         abort();
     rpcfan_result_unref(kept);
     free(detail);
+    atomic_fetch_add(&s->called, 1); /* last: the queue may be freed from now on */
 }
 
 static void test_races_callback_may_call_everything(void **state)
@@ -200,8 +200,11 @@ static void test_races_callback_may_call_everything(void **state)
         poll(&none, 0, 1);
     }
     rpcfan_client_close(s.client, RPCFAN_CLOSE_DRAIN, NULL, NULL);
-    while (atomic_load(&s.called) < atomic_load(&s.accepted) ||
-           atomic_load(&s.polled) < atomic_load(&s.queued))
+    while (atomic_load(&s.called) < atomic_load(&s.accepted)) {
+        struct pollfd none;
+        poll(&none, 0, 1);
+    }
+    while (atomic_load(&s.polled) < atomic_load(&s.queued))
         poll_some(&s);
     rpcfan_cq_free(s.cq);
     rpcfan_client_free(s.client);

@@ -12,6 +12,7 @@
 #include "sim/vnode.h"
 
 #define EPS 3
+#define LIVE_MAX 3000
 
 /* A run: clients' calls, virtual nodes, and what is counted. */
 struct run {
@@ -21,6 +22,7 @@ struct run {
     uint64_t submitted, done, ok, failed, canceled, late, wrong, twice;
     uint64_t hash;
     uint64_t by_err[RPCFAN_ERR_COUNT];
+    struct rf_vcall *live[LIVE_MAX]; /* of the runs that cancel and close */
 };
 
 static void mix(struct run *r, uint64_t x)
@@ -192,11 +194,94 @@ static void test_accounting_an_hour_replays_from_its_seed(void **state)
     assert_true(a.hash != c.hash);
 }
 
+/* Cancels and closes, harder and harder, at random moments, with every fault on: each call is still
+ * answered exactly once, and no list or heap had to grow beyond the cap on pending calls. */
+static void abrupt_done(void *arg, struct rf_call *call, uint64_t now_ns)
+{
+    struct run *r = arg;
+    struct rf_vcall *c = RF_CONTAINER(call, struct rf_vcall, call);
+    if (r->live[c->number] == NULL)
+        r->twice++;
+    r->live[c->number] = NULL;
+    done(arg, call, now_ns);
+}
+
+static void abrupt_submit(struct run *r, uint32_t n)
+{
+    for (uint32_t i = 0; i < n && r->submitted < LIVE_MAX; i++) {
+        char params[48];
+        snprintf(params, sizeof params, "[%llu]", (unsigned long long)r->submitted);
+        const char *m = rf_rng_below(&r->rng, 5) == 0 ? "eth_sendTransaction" : "eth_call";
+        struct rf_vcall *c = rf_vcall_new(r->submitted, m, params);
+        assert_non_null(c);
+        r->live[r->submitted++] = c;
+        rf_vshell_submit(r->v, c, rf_vshell_now(r->v) + 1 + rf_rng_below(&r->rng, 8 * RF_SEC));
+    }
+}
+
+static void abrupt_cancel(struct run *r, uint32_t n)
+{
+    for (uint32_t i = 0; i < n && r->submitted > 0; i++) {
+        struct rf_vcall *c = r->live[rf_rng_below(&r->rng, r->submitted)];
+        if (c != NULL)
+            rf_vshell_cancel(r->v, c);
+    }
+}
+
+static void run_abruptly(uint64_t seed)
+{
+    static struct run r;
+    struct rpcfan_options o;
+    struct rpcfan_network_options net;
+    struct rpcfan_endpoint_options ep[EPS];
+    memset(&r, 0, sizeof r);
+    init_options(&o, &net, ep, EPS, seed);
+    o.pending_calls = LIVE_MAX;
+    o.in_flight = 1 + (uint32_t)seed % 40;
+    rf_rng_init(&r.rng, seed);
+    for (uint32_t i = 0; i < EPS; i++) {
+        r.node[i].latency_ns = 50 * RF_MS;
+        r.node[i].jitter_ns = 200 * RF_MS;
+        r.node[i].retry_after_ns = RF_NEVER;
+        set_faults(&r.node[i], 60);
+        r.node[i].batch_cap = i * 7;
+        assert_true(rf_vnode_init(&r.node[i], seed * 7 + i));
+    }
+    struct rf_vhooks hooks = {.arg = &r, .serve = serve, .done = abrupt_done};
+    assert_int_equal(rf_vshell_new(&o, &hooks, NULL, &r.v, NULL), RPCFAN_OK);
+    uint32_t room = rf_vshell_core(r.v)->delays.cap;
+    uint64_t closes[] = {rf_rng_below(&r.rng, 60), rf_rng_below(&r.rng, 60)};
+    for (uint64_t turn = 0; turn < 60; turn++) {
+        abrupt_submit(&r, (uint32_t)rf_rng_below(&r.rng, 100));
+        abrupt_cancel(&r, (uint32_t)rf_rng_below(&r.rng, 20));
+        for (size_t i = 0; i < RF_COUNT(closes); i++) {
+            if (closes[i] == turn)
+                rf_vshell_close(r.v, (enum rpcfan_close_mode)rf_rng_below(&r.rng, 3));
+        }
+        rf_vshell_run(r.v, rf_vshell_now(r.v) + rf_rng_below(&r.rng, 300 * RF_MS));
+    }
+    rf_vshell_run(r.v, rf_vshell_now(r.v) + 60 * RF_SEC);
+    assert_int_equal(r.twice, 0);
+    assert_settled(&r);
+    assert_int_equal(rf_vshell_core(r.v)->delays.cap, room);
+    rf_vshell_free(r.v);
+    for (uint32_t i = 0; i < EPS; i++)
+        rf_vnode_fini(&r.node[i]);
+}
+
+static void test_accounting_cancels_and_closes_at_any_moment(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 300; seed++)
+        run_abruptly(seed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accounting_every_call_once_under_every_fault),
         cmocka_unit_test(test_accounting_an_hour_replays_from_its_seed),
+        cmocka_unit_test(test_accounting_cancels_and_closes_at_any_moment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

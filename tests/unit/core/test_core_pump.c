@@ -241,6 +241,39 @@ static void test_pump_wakes_when_a_pause_ends(void **state)
     bench_fini(&b);
 }
 
+/* Both nodes stumble now and then: that alone must not hold anybody up. */
+static void stumble(struct bench *b, struct rf_exchange *ex, uint64_t now_ns, struct rf_vreply *out)
+{
+    (void)now_ns;
+    if (rf_rng_below(&b->rng, 20) == 0)
+        bench_reply(out, 502, "oops");
+    else
+        bench_reply_ok(ex, out);
+}
+
+static void note_wait(struct bench *b, struct rf_vcall *c, uint64_t now_ns)
+{
+    uint64_t *worst = b->arg;
+    *worst = rf_max_u64(*worst, now_ns - c->call.submitted_ns);
+}
+
+static void test_pump_suspicion_holds_nobody_up_where_all_are_suspect(void **state)
+{
+    (void)state;
+    struct bench b;
+    uint64_t worst = 0;
+    bench_init(&b, 2, 1);
+    b.net[0].attempts = 10;
+    b.serve = stumble;
+    b.done = note_wait;
+    b.arg = &worst;
+    bench_start(&b);
+    bench_offer(&b, 50, 60, 30 * RF_SEC);
+    print_message("longest wait %.3f s\n", (double)worst / 1e9);
+    assert_true(worst < 400 * RF_MS);
+    bench_fini(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +284,7 @@ int main(void)
         cmocka_unit_test(test_pump_retries_do_not_block_fresh_calls),
         cmocka_unit_test(test_pump_does_not_wait_for_a_paused_node),
         cmocka_unit_test(test_pump_wakes_when_a_pause_ends),
+        cmocka_unit_test(test_pump_suspicion_holds_nobody_up_where_all_are_suspect),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
