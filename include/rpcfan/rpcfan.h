@@ -165,7 +165,7 @@ struct rpcfan_options {
     size_t size;
     const struct rpcfan_network_options *networks;
     size_t n_networks;      /**< 1 to 64 */
-    uint32_t pending_calls; /**< calls accepted and not yet answered; default 8192 */
+    uint32_t pending_calls; /**< calls accepted, not yet answered; default 8192, max 2^24 */
     uint64_t pending_bytes; /**< bytes of their requests; default 64 MiB */
     uint32_t in_flight;     /**< HTTP requests at once over all endpoints; default 256 */
     uint64_t seed;          /**< of jitter and choice; 0: from the system */

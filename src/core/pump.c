@@ -404,7 +404,8 @@ static void fail_hopeless(struct rf_core *core, struct rf_network *net, struct r
     rf_endpoint_why(ep, now_ns, why, sizeof why);
     rf_call_explain(c, "no endpoint left: %s %s", ep->name, why);
     c->endpoint = ep->name;
-    rf_call_finish(core, c, rf_class_err(ep->last_class), now_ns);
+    enum rpcfan_err err = rf_class_err(ep->last_class);
+    rf_call_finish(core, c, err != RPCFAN_OK ? err : RPCFAN_ECONNECT, now_ns);
 }
 
 static bool lingers(const struct rf_network *net, const struct rf_class_queue *q,

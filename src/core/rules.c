@@ -1,9 +1,9 @@
 /* rules.c - the rule table: what nodes and providers really answer when they refuse or break.
  *
  * Order matters and follows the places where other clients go wrong: outcomes of execution before
- * anything, since their words are a stranger's; batch and range texts before codes, quota before rate
- * (both say "limit"), rate before plain codes, statuses last. Texts are lower case and matched without
- * regard to case. */
+ * anything, since their words are a stranger's; batch and range texts before codes, quota before
+ * rate (both say "limit"), rate before plain codes, statuses last. Texts are lower case and matched
+ * without regard to case. */
 #include "core/classify.h"
 
 #define ANY RF_RULE_ANY

@@ -251,7 +251,7 @@ static long to_ms(uint64_t ns)
 static void start(struct rf_xfer *xf, uint64_t waited_ns)
 {
     struct rf_exchange *ex = xf->ex;
-    uint64_t connect_ns = xf->ep->o->connect_timeout_ms * RF_MS;
+    uint64_t connect_ns = rf_ms_ns(xf->ep->o->connect_timeout_ms);
     if (waited_ns > 0 && waited_ns >= ex->timeout_ns) {
         fail_xfer(xf, RF_T_CONNECT, "timed out before it was sent");
         return;
@@ -301,7 +301,7 @@ static void find_name(struct rf_xfer *xf)
     xf->waiter.cb = name_found;
     xf->state = RF_XFER_NAME;
     rf_list_push(&h->waiting, &xf->link);
-    uint64_t limit = rf_min_u64(xf->ex->timeout_ns, ep->o->connect_timeout_ms * RF_MS);
+    uint64_t limit = rf_min_u64(xf->ex->timeout_ns, rf_ms_ns(ep->o->connect_timeout_ms));
     if (!rf_dns_wait(ep->dns, &xf->waiter, rf_time_add(xf->begun_ns, limit)))
         fail_xfer(xf, RF_T_CONNECT, "out of memory");
 }

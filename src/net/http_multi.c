@@ -56,9 +56,25 @@ static struct rf_sock *find_sock(const struct rf_http *h, curl_socket_t fd)
     return fd >= 0 && (size_t)fd < h->n_sock ? h->sock[fd] : NULL;
 }
 
+static void stop_sock(struct rf_sock *s)
+{
+    uv_poll_stop(&s->poll);
+    s->events = 0;
+}
+
+static void drop_sock(struct rf_sock *s)
+{
+    s->h->sock[s->fd] = NULL;
+    stop_sock(s);
+    uv_close((uv_handle_t *)&s->poll, free_sock);
+}
+
 /* @return 0, UV_EEXIST where the number is taken in the loop, or another uv error. */
 static int new_sock(struct rf_http *h, curl_socket_t fd, bool ours)
 {
+    struct rf_sock *stale = find_sock(h, fd);
+    if (stale != NULL && stale->idle)
+        drop_sock(stale); /* libcurl closed the number without a word: a connect it gave up */
     struct rf_sock *s = grow_table(h, (size_t)fd) ? rf_alloc(sizeof *s) : NULL;
     if (s == NULL)
         return UV_ENOMEM;
@@ -75,19 +91,6 @@ static int new_sock(struct rf_http *h, curl_socket_t fd, bool ours)
     h->handles++;
     h->sock[fd] = s;
     return 0;
-}
-
-static void stop_sock(struct rf_sock *s)
-{
-    uv_poll_stop(&s->poll);
-    s->events = 0;
-}
-
-static void drop_sock(struct rf_sock *s)
-{
-    s->h->sock[s->fd] = NULL;
-    stop_sock(s);
-    uv_close((uv_handle_t *)&s->poll, free_sock);
 }
 
 /* libuv stopped the handle at a POLLERR. Told of an error, libcurl would give the transfer up

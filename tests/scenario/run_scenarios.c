@@ -1,16 +1,23 @@
 /* run_scenarios.c - plays every tests/scenario/NAME.scn in virtual time and compares the trace with
  * the one in the file: the trace is the specification.
  *
- * A file is lines of `word key=value ...`; # begins a comment:
- *   network KEY=VALUE...       attempts, deadline, family, in_flight, linger, seed
- *   endpoint NAME KEY=VALUE... batch, in_flight, timeout, latency, limit=N/WINDOW, priority
- *   reply NAME KIND [KEY=VALUE...]  what the node answers next; the last one repeats
- *       ok | status=N [retry_after=D] [text=WORDS_WITH_UNDERSCORES] | connect | reset | hang | html
- * | object=CODE:TEXT | first=CODE:TEXT (array of one error) | nullid=CODE:TEXT | bad=I:CODE:TEXT
- * (member I fails) | missing=I | shuffled | twice | extra | stringids | cap=N (refuses batches
- * above N, no number in the text), each with an optional times=N at TIME call METHOD [n=N]
- * [deadline=D] | at TIME cancel I | at TIME close drain|sent|now run TIME trace the rest of the
- * file is the expected trace
+ * A file is lines of `word key=value ...`; a # begins a comment:
+ *
+ * - network KEY=VALUE...: attempts, deadline, family, in_flight, linger, seed
+ *
+ * - endpoint NAME KEY=VALUE...: batch, in_flight, timeout, latency, limit=N/WINDOW, priority
+ *
+ * - reply NAME KIND [times=N] [retry_after=D]: what the node answers next, `times` times (1); the
+ * last one repeats. KIND is ok, status=N[,BODY], connect, reset, hang, html, object=CODE:TEXT,
+ * first=CODE:TEXT (an array of one error), nullid=CODE:TEXT, bad=I:CODE:TEXT (member I fails),
+ * missing=I, shuffled, twice, extra, stringids, or cap=N (batches above N are refused without a
+ * number). Underscores in TEXT are spaces.
+ *
+ * - at TIME call METHOD [n=N] [deadline=D]; at TIME cancel I; at TIME close drain|sent|now
+ *
+ * - run TIME
+ *
+ * - trace: the rest of the file is the expected trace
  */
 #include <setjmp.h>
 #include <stdarg.h>

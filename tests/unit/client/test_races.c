@@ -44,7 +44,9 @@ static void count_answer(const rpcfan_result_t *res, void *arg)
 static void one_call(struct storm *s, struct rf_rng *rng)
 {
     bool by_queue = rf_rng_below(rng, 2) == 0;
-    struct rpcfan_request r = {.size = sizeof r, .method = "eth_call", .params = "[1]",
+    struct rpcfan_request r = {.size = sizeof r,
+                               .method = "eth_call",
+                               .params = "[1]",
                                .timeout_ms = 1 + rf_rng_below(rng, 50)};
     if (by_queue)
         r.cq = s->cq;

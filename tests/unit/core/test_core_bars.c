@@ -1,5 +1,5 @@
-/* test_core_bars.c - the bars that rpcfan sets itself, as far as the core alone decides them: measured
- * in virtual time against virtual nodes. Each test prints its figures. */
+/* test_core_bars.c - the bars that rpcfan sets itself, as far as the core alone decides them:
+ * measured in virtual time against virtual nodes. Each test prints its figures. */
 #include "core_case.h"
 
 #define MINUTE (60 * RF_SEC)
@@ -116,8 +116,10 @@ static void test_bar_10_classes_share(void **state)
     struct bench b;
     bench_init(&b, 1, 1);
     for (uint32_t i = 0; i < 8; i++)
-        limit[i] = (struct rpcfan_limit){.count = i == 0 ? 10 : 100000, .window_ms = 10000,
-                                         .methods = &methods[i], .n_methods = 1};
+        limit[i] = (struct rpcfan_limit){.count = i == 0 ? 10 : 100000,
+                                         .window_ms = 10000,
+                                         .methods = &methods[i],
+                                         .n_methods = 1};
     b.ep[0].limits = limit;
     b.ep[0].n_limits = 8;
     b.ep[0].in_flight = 4;
@@ -214,10 +216,9 @@ static void test_bar_12_b_random_errors_do_not_trip(void **state)
     b.serve = five_percent;
     bench_start(&b);
     bench_offer(&b, 100, 3600, 10 * RF_SEC);
-    print_message("%llu requests, %llu trips, %.5f of the calls answered\n",
-                  (unsigned long long)b.exchanges,
-                  (unsigned long long)bench_ep(&b, 0)->breaker.trips,
-                  ratio(b.ok, (double)b.answered));
+    print_message(
+        "%llu requests, %llu trips, %.5f of the calls answered\n", (unsigned long long)b.exchanges,
+        (unsigned long long)bench_ep(&b, 0)->breaker.trips, ratio(b.ok, (double)b.answered));
     assert_int_equal(bench_ep(&b, 0)->breaker.trips, 0);
     bench_fini(&b);
 }
@@ -258,10 +259,11 @@ static void recovery_case(uint32_t n_ep, uint64_t dead_for_ns)
     while (k->state != RF_BREAKER_CLOSED && rf_vshell_now(b.v) < back + 2 * MINUTE)
         bench_offer(&b, 100, 1, 5 * RF_SEC);
     uint64_t closed = k->closed_at_ns, rtt = b.node[0].latency_ns;
-    print_message("%u endpoints, dead for %llu s: opened %u times, at most %llu probes an interval, "
-                  "back %.3f s after the interval's end\n",
-                  n_ep, (unsigned long long)(dead_for_ns / RF_SEC), opened,
-                  (unsigned long long)p.worst, (double)rf_time_sub(closed, until) / 1e9);
+    print_message(
+        "%u endpoints, dead for %llu s: opened %u times, at most %llu probes an interval, "
+        "back %.3f s after the interval's end\n",
+        n_ep, (unsigned long long)(dead_for_ns / RF_SEC), opened, (unsigned long long)p.worst,
+        (double)rf_time_sub(closed, until) / 1e9);
     assert_int_equal(k->state, RF_BREAKER_CLOSED);
     assert_true(p.worst <= 1 && (p.worst == 1 || dead_for_ns < MINUTE));
     assert_true(closed <= rf_max_u64(until, back) + 2 * rtt + 20 * RF_MS); /* a call each 10 ms */
@@ -278,8 +280,8 @@ static void test_bar_12_c_recovery(void **state)
 }
 
 /* Bar 14: deadlines of 200 ms to 5 s at three times of what the node can take: nothing leaves past
- * its deadline, answers come in time, the node is not taken for broken, and its time is not spent on
- * calls that cannot make it. */
+ * its deadline, answers come in time, the node is not taken for broken, and its time is not spent
+ * on calls that cannot make it. */
 struct lateness {
     uint64_t worst, due;
 };
@@ -321,8 +323,8 @@ static void overload_case(const char *name, uint32_t slots, uint64_t limit_count
     }
     double goodput = ratio(b.ok, most * (double)seconds);
     print_message("%s: goodput %.3f, %llu trips, %llu sent past the deadline, answered at most "
-                  "%llu us late\n", name, goodput,
-                  (unsigned long long)bench_ep(&b, 0)->breaker.trips,
+                  "%llu us late\n",
+                  name, goodput, (unsigned long long)bench_ep(&b, 0)->breaker.trips,
                   (unsigned long long)b.past_deadline, (unsigned long long)(late.worst / 1000));
     assert_int_equal(b.past_deadline, 0);
     assert_true(late.worst <= 10 * RF_MS);

@@ -1,5 +1,5 @@
-/* test_core_endpoint.c - one node's gates: bench, pause, slow start, half-open probes, learned caps by
- * bytes, and the books they are fed from. */
+/* test_core_endpoint.c - one node's gates: bench, pause, slow start, half-open probes, learned caps
+ * by bytes, and the books they are fed from. */
 #include <stdlib.h>
 
 #include "core_case.h"
@@ -79,8 +79,8 @@ static void test_endpoint_all_benched_fails_at_once(void **state)
 static void test_endpoint_throttled_probes_close_the_breaker(void **state)
 {
     (void)state;
-    static const char *const steps[] = {"ok", "500:", "500:", "500:", "500:", "500:", "500:", "500:",
-                                        "500:", "500:", "500:", "429:", "429:", "ok"};
+    static const char *const steps[] = {"ok",   "500:", "500:", "500:", "500:", "500:", "500:",
+                                        "500:", "500:", "500:", "500:", "429:", "429:", "ok"};
     struct script s = {steps, RF_COUNT(steps), 0};
     struct bench b;
     start(&b, 1, &s);

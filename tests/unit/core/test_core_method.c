@@ -1,4 +1,5 @@
-/* test_core_method.c - from a method's name to its class queue: windows, weights, writes, and bounds. */
+/* test_core_method.c - from a method's name to its class queue: windows, weights, writes, and
+ * bounds. */
 #include "core_case.h"
 
 #include "core/method.h"
@@ -46,8 +47,9 @@ static void test_method_windows_and_weights(void **state)
 static void test_method_writes_are_known(void **state)
 {
     (void)state;
-    static const char *const once[] = {"eth_sendTransaction", "personal_sign", "eth_newFilter",
-                                       "requestAirdrop", "engine_newPayloadV3", "my_write"};
+    static const char *const once[] = {"eth_sendTransaction", "personal_sign",
+                                       "eth_newFilter",       "requestAirdrop",
+                                       "engine_newPayloadV3", "my_write"};
     static const char *const twice[] = {"eth_sendRawTransaction", "sendTransaction", "eth_call",
                                         "eth_getBalance", "my_writes"};
     static const char *const own[] = {"my_write"};
@@ -115,7 +117,8 @@ static void test_method_classes_are_bounded(void **state)
 static void test_method_too_heavy_for_everyone(void **state)
 {
     (void)state;
-    static const struct rpcfan_limit small = {.count = 10, .window_ms = 1000, .unit = RPCFAN_WEIGHT};
+    static const struct rpcfan_limit small = {
+        .count = 10, .window_ms = 1000, .unit = RPCFAN_WEIGHT};
     static const struct rpcfan_weight heavy = {"heavy", 11};
     for (uint32_t n = 1; n <= 2; n++) {
         struct bench b;
