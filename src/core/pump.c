@@ -14,6 +14,7 @@
 #include "core/queue.h"
 #include "json/rpc.h"
 
+#define HOPELESS_OPENED 3 /* opened so often in a row: two probes, some 2 s */
 #define POOL_MAX 256
 #define BODY_KEEP (256 * 1024)
 
@@ -381,8 +382,9 @@ static void send_batch(struct rf_core *core, struct rf_class_queue *q, struct rf
     rf_list_push(&core->out->send, &ex->link);
 }
 
-/* Nobody to wait for: every endpoint is benched, or none has ever answered and every breaker is
- * open. A wrong URL then shows at once and not after a deadline. */
+/* Nobody to wait for: every endpoint is benched, or none has ever answered, every breaker is open
+ * and probes have failed too. A wrong URL then shows within seconds and not after a deadline; a
+ * node that is just being restarted has these seconds. */
 static bool hopeless(const struct rf_network *net, const struct rf_call *head, uint64_t now_ns)
 {
     if (rf_pump_candidates(net, head, now_ns) == 0)
@@ -390,6 +392,8 @@ static bool hopeless(const struct rf_network *net, const struct rf_call *head, u
     for (uint32_t i = 0; i < net->n_ep; i++) {
         const struct rf_endpoint *ep = &net->ep[i];
         if (rf_endpoint_usable(ep, now_ns) || ep->count.ok + ep->count.rpc > 0)
+            return false;
+        if (now_ns >= ep->bench_until_ns && ep->breaker.opened < HOPELESS_OPENED)
             return false;
     }
     return true;
