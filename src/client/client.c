@@ -89,8 +89,8 @@ static enum rpcfan_err build(rpcfan_client_t *c, const struct rpcfan_options *o,
     if (e != RPCFAN_OK)
         return e;
     /* A turn holds at most every pending call twice (submitted, canceled) and every exchange. */
-    c->event_cap = 2 * o->pending_calls + o->in_flight + 1;
-    c->event = rf_alloc(c->event_cap * sizeof c->event[0]);
+    size_t events = 2 * (size_t)o->pending_calls + o->in_flight + 1;
+    c->event = rf_alloc(events * sizeof c->event[0]);
     if (c->event == NULL || copy_endpoints(c, o) != RPCFAN_OK)
         return rf_fail(err, RPCFAN_ENOMEM, "out of memory");
     return rf_turn_http(c, o->in_flight, err);

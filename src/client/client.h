@@ -73,7 +73,6 @@ struct rpcfan_client {
     struct rf_core *core;
     struct rf_http *http;
     struct rf_event *event; /* owned; room for a whole turn */
-    uint32_t event_cap;
     struct rf_link replies; /* rf_exchange.link */
     uv_async_t async;
     uv_prepare_t prepare;

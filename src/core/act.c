@@ -12,7 +12,6 @@
 #include "policy/backoff.h"
 
 #define REQUEUES_MAX 8
-#define ALIVE_NS (10 * RF_SEC)
 
 static void explain(struct rf_settle *s, struct rf_call *c, const struct rf_verdict *v)
 {
@@ -118,8 +117,7 @@ static void retry(struct rf_settle *s, struct rf_call *c, const struct rf_verdic
             rf_call_queue(s->core, c, RF_QUEUE_RETRY, s->now_ns);
         else
             rf_call_delay(s->core, c, at, s->now_ns);
-    } else if (rf_time_sub(s->now_ns, net->last_success_ns) < ALIVE_NS &&
-               net->last_success_ns > 0) {
+    } else if (rf_queue_alive(net, s->now_ns)) {
         rf_call_delay(s->core, c, rf_max_u64(at, s->now_ns + 1), s->now_ns);
     } else {
         deliver(s, c, v, error);

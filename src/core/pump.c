@@ -25,45 +25,49 @@ static bool open_now(const struct rf_endpoint *ep, uint64_t now_ns)
     return now_ns >= ep->throttle.paused_until_ns && !probed;
 }
 
-uint64_t rf_pump_candidates(const struct rf_network *net, const struct rf_call *c, uint64_t now_ns)
+/* Endpoints of a network (bit: index): not benched; of these, with no open breaker; of these, able
+ * to take a call now or as soon as there is room. */
+struct sets {
+    uint64_t unbenched, usable, ready;
+};
+
+static struct sets look(const struct rf_network *net, uint64_t now_ns)
 {
-    uint64_t ready = 0, usable = 0, unbenched = 0;
+    struct sets is = {0};
     for (uint32_t i = 0; i < net->n_ep; i++) {
         const struct rf_endpoint *ep = &net->ep[i];
         uint64_t bit = UINT64_C(1) << i;
-        if (rf_endpoint_usable(ep, now_ns))
-            usable |= bit;
-        if (rf_endpoint_usable(ep, now_ns) && open_now(ep, now_ns))
-            ready |= bit;
         if (now_ns >= ep->bench_until_ns)
-            unbenched |= bit;
+            is.unbenched |= bit;
+        if (!rf_endpoint_usable(ep, now_ns))
+            continue;
+        is.usable |= bit;
+        if (open_now(ep, now_ns))
+            is.ready |= bit;
     }
-    if ((ready & ~c->tried) != 0)
-        return ready & ~c->tried;
-    if ((ready & ~c->away) != 0)
-        return ready & ~c->away;
-    if ((usable & ~c->away) != 0)
-        return usable & ~c->away;
-    return usable != 0 ? usable : unbenched;
+    return is;
+}
+
+uint64_t rf_pump_candidates(const struct rf_network *net, const struct rf_call *c, uint64_t now_ns)
+{
+    struct sets is = look(net, now_ns);
+    if ((is.ready & ~c->tried) != 0)
+        return is.ready & ~c->tried;
+    if ((is.ready & ~c->away) != 0)
+        return is.ready & ~c->away;
+    if ((is.usable & ~c->away) != 0)
+        return is.usable & ~c->away;
+    return is.usable != 0 ? is.usable : is.unbenched;
 }
 
 bool rf_pump_has_ready(const struct rf_network *net, const struct rf_call *c, uint64_t now_ns)
 {
-    for (uint32_t i = 0; i < net->n_ep; i++) {
-        if ((c->tried >> i & 1) == 0 && rf_endpoint_usable(&net->ep[i], now_ns) &&
-            open_now(&net->ep[i], now_ns))
-            return true;
-    }
-    return false;
+    return (look(net, now_ns).ready & ~c->tried) != 0;
 }
 
 bool rf_pump_has_other(const struct rf_network *net, const struct rf_call *c, uint64_t now_ns)
 {
-    for (uint32_t i = 0; i < net->n_ep; i++) {
-        if ((c->tried >> i & 1) == 0 && rf_endpoint_usable(&net->ep[i], now_ns))
-            return true;
-    }
-    return false;
+    return (look(net, now_ns).usable & ~c->tried) != 0;
 }
 
 static bool serving(const struct rf_endpoint *ep, uint64_t now_ns)
@@ -241,7 +245,8 @@ struct packing {
     struct rf_exchange *ex;
     uint32_t max;
     uint64_t bytes, max_bytes;
-    uint64_t least_ns; /* of its time that a call that has waited must have left */
+    const struct rf_endpoint *ep;
+    uint64_t needed_ns; /* from time_needed(), once a call asks for it; RF_NEVER: none has */
     uint64_t now_ns;
 };
 
@@ -255,10 +260,14 @@ static uint64_t time_needed(const struct rf_endpoint *ep)
 
 /* A call that has waited for half of its time and cannot be expected to make it: sending it would
  * only take the place of one that can. One that comes with little time is sent all the same. */
-static bool too_late(const struct packing *p, const struct rf_call *c)
+static bool too_late(struct packing *p, const struct rf_call *c)
 {
     uint64_t left = rf_time_sub(c->deadline_ns, p->now_ns);
-    return left < p->least_ns && left < rf_time_sub(c->deadline_ns, c->submitted_ns) / 2;
+    if (left >= rf_time_sub(c->deadline_ns, c->submitted_ns) / 2)
+        return false;
+    if (p->needed_ns == RF_NEVER)
+        p->needed_ns = time_needed(p->ep);
+    return left < p->needed_ns;
 }
 
 static void give_up(const struct packing *p, struct rf_call *c)
@@ -269,7 +278,7 @@ static void give_up(const struct packing *p, struct rf_call *c)
                         "waiting; answers take about %llu ms",
                         (unsigned long long)(rf_time_sub(c->deadline_ns, p->now_ns) / RF_MS),
                         (unsigned long long)(p->net->queued + p->net->delayed),
-                        (unsigned long long)(p->least_ns / RF_MS));
+                        (unsigned long long)(p->needed_ns / RF_MS));
     rf_call_finish(p->core, c, RPCFAN_EDEADLINE, p->now_ns);
 }
 
@@ -356,7 +365,8 @@ static void send_batch(struct rf_core *core, struct rf_class_queue *q, struct rf
                         .max = r->room,
                         .bytes = 2,
                         .max_bytes = rf_batchcap_bytes(&r->ep->batch),
-                        .least_ns = time_needed(r->ep),
+                        .ep = r->ep,
+                        .needed_ns = RF_NEVER,
                         .now_ns = now_ns};
     pack_from(&p, list);
     if (list == &q->retry && rf_list_empty(list))

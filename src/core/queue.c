@@ -138,6 +138,11 @@ static void explain_wait(struct rf_core *core, struct rf_call *c, uint64_t now_n
                     (unsigned long long)(net->queued + net->delayed), net->ep[0].name, why);
 }
 
+bool rf_queue_alive(const struct rf_network *net, uint64_t now_ns)
+{
+    return net->last_success_ns > 0 && rf_time_sub(now_ns, net->last_success_ns) < ALIVE_NS;
+}
+
 void rf_queue_expire(struct rf_core *core, uint64_t now_ns)
 {
     struct rf_due_node *n;
@@ -171,7 +176,7 @@ void rf_queue_wake(struct rf_core *core, uint64_t now_ns)
             net_of(core, c)->retried += c->needs_token; /* the others were counted when delayed */
             c->needs_token = false;
             rf_call_queue(core, c, RF_QUEUE_RETRY, now_ns);
-        } else if (rf_time_sub(now_ns, net->last_success_ns) < ALIVE_NS) {
+        } else if (rf_queue_alive(net, now_ns)) {
             rf_call_delay(core, c, now_ns + TOKEN_WAIT_NS, now_ns);
         } else {
             rf_call_finish(core, c, c->err, now_ns);

@@ -24,6 +24,9 @@ void rf_call_finish(struct rf_core *core, struct rf_call *c, enum rpcfan_err err
 /** Say in words what went wrong in a try; kept until the call succeeds. Out of memory: kept as was.
  */
 void rf_call_explain(struct rf_call *c, const char *fmt, ...) RF_PRINTF(2, 3);
+/** Whether the network has answered lately: while it does, a retry that the budget denies waits for
+ * budget; otherwise it fails at once. */
+bool rf_queue_alive(const struct rf_network *net, uint64_t now_ns);
 /** Answer what is past its deadline. */
 void rf_queue_expire(struct rf_core *core, uint64_t now_ns);
 /** Queue what has waited out its delay, as far as the retry budget allows. */
