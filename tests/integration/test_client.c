@@ -154,6 +154,22 @@ static void test_call_from_many_threads(void **state)
     fixture_fini(&c.f);
 }
 
+/* Take answers until there are `n`, each of them canceled. */
+static void assert_all_canceled(rpcfan_cq_t *cq, unsigned n)
+{
+    rpcfan_result_t *res[16];
+    unsigned got = 0;
+    struct pollfd p = {.fd = rpcfan_cq_fd(cq), .events = POLLIN};
+    while (got < n && poll(&p, 1, 10000) == 1) {
+        size_t taken = rpcfan_cq_poll(cq, res, 16);
+        for (size_t i = 0; i < taken; i++, got++) {
+            assert_int_equal(rpcfan_result_err(res[i]), RPCFAN_ECANCELED);
+            rpcfan_result_unref(res[i]);
+        }
+    }
+    assert_int_equal(got, n);
+}
+
 static void test_cap_busy_says_when_to_come_back(void **state)
 {
     (void)state;
@@ -172,17 +188,7 @@ static void test_cap_busy_says_when_to_come_back(void **state)
     assert_int_equal(rpcfan_call(f.client, &r, NULL, &err), RPCFAN_EBUSY);
     assert_true(err.retry_in_ms >= 1 && err.retry_in_ms <= 1000);
     rpcfan_client_close(f.client, RPCFAN_CLOSE_NOW, NULL, NULL);
-    rpcfan_result_t *res[16];
-    unsigned got = 0;
-    struct pollfd p = {.fd = rpcfan_cq_fd(cq), .events = POLLIN};
-    while (got < 10 && poll(&p, 1, 10000) == 1) {
-        size_t n = rpcfan_cq_poll(cq, res, 16);
-        for (size_t i = 0; i < n; i++, got++) {
-            assert_int_equal(rpcfan_result_err(res[i]), RPCFAN_ECANCELED);
-            rpcfan_result_unref(res[i]);
-        }
-    }
-    assert_int_equal(got, 10);
+    assert_all_canceled(cq, 10);
     assert_int_equal(rpcfan_call(f.client, &r, NULL, &err), RPCFAN_ECLOSED);
     rpcfan_cq_free(cq);
     fixture_fini(&f);
@@ -209,16 +215,7 @@ static void test_cap_bytes_bounds_pending_requests(void **state)
     assert_int_equal(rpcfan_call(f.client, &r, NULL, NULL), RPCFAN_OK);
     assert_int_equal(rpcfan_call(f.client, &r, NULL, NULL), RPCFAN_EBUSY);
     rpcfan_client_close(f.client, RPCFAN_CLOSE_NOW, NULL, NULL);
-    unsigned got = 0;
-    struct pollfd p = {.fd = rpcfan_cq_fd(cq), .events = POLLIN};
-    while (got < 2 && poll(&p, 1, 10000) == 1) {
-        rpcfan_result_t *res;
-        while (rpcfan_cq_poll(cq, &res, 1) == 1) {
-            got++;
-            rpcfan_result_unref(res);
-        }
-    }
-    assert_int_equal(got, 2);
+    assert_all_canceled(cq, 2);
     rpcfan_cq_free(cq);
     fixture_fini(&f);
 }

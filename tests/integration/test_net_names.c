@@ -97,16 +97,6 @@ static void serve_well(struct raw_conn *c, void *arg)
         ;
 }
 
-static void assert_reply(const struct rf_exchange *ex, enum rf_transport transport,
-                         const char *reason)
-{
-    assert_int_equal(ex->reply.transport, transport);
-    if (reason == NULL)
-        assert_null(ex->reply.reason);
-    else
-        assert_string_equal(ex->reply.reason, reason);
-}
-
 static uint64_t ask_hung(unsigned *calls)
 {
     struct net n;
@@ -124,11 +114,11 @@ static uint64_t ask_hung(unsigned *calls)
         net_send(&n, ex[i]);
     }
     net_wait(&n, 1);
-    assert_reply(ex[3], RF_T_CONNECT, "name lookup timed out");
+    net_assert_reply(ex[3], RF_T_CONNECT, "name lookup timed out");
     assert_true(uv_hrtime() - begun < 490 * RF_MS);
     net_wait(&n, 4);
     assert_true(uv_hrtime() - begun >= 499 * RF_MS);
-    assert_reply(ex[0], RF_T_CONNECT, "name lookup timed out");
+    net_assert_reply(ex[0], RF_T_CONNECT, "name lookup timed out");
     *calls = resolver_calls();
     uint64_t longest = n.longest_ns;
     release_resolver();
@@ -167,7 +157,7 @@ static void test_lookup_once(void **state)
     for (int i = 0; i < 5; i++)
         net_ask(&n, CALL);
     for (int i = 0; i < 15; i++)
-        assert_reply(&n.ex[i], RF_T_OK, NULL);
+        net_assert_reply(&n.ex[i], RF_T_OK, NULL);
     assert_int_equal(resolver_calls(), 1);
     net_close(&n);
     raw_stop(s);
@@ -180,7 +170,7 @@ static void test_name_not_found(void **state)
     net_init(&n);
     net_url(&n, "http://node.missing/");
     net_open(&n);
-    assert_reply(net_ask(&n, CALL), RF_T_CONNECT, "name not found");
+    net_assert_reply(net_ask(&n, CALL), RF_T_CONNECT, "name not found");
     net_close(&n);
 }
 
@@ -196,7 +186,7 @@ static void test_abort_while_looked_up(void **state)
     net_send(&n, ex);
     net_abort(&n, ex);
     net_wait(&n, 1);
-    assert_reply(ex, RF_T_ABORTED, "aborted");
+    net_assert_reply(ex, RF_T_ABORTED, "aborted");
     release_resolver();
     net_close(&n);
 }

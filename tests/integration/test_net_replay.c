@@ -12,26 +12,6 @@
 #define CALL "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"m\",\"params\":[]}"
 #define ANSWER "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"0x10\"}"
 
-static void assert_reply(const struct rf_exchange *ex, enum rf_transport transport,
-                         const char *reason)
-{
-    assert_int_equal(ex->reply.transport, transport);
-    if (reason == NULL)
-        assert_null(ex->reply.reason);
-    else
-        assert_string_equal(ex->reply.reason, reason);
-}
-
-static struct raw_server *serve(struct net *n, raw_serve_fn fn, void *arg)
-{
-    struct raw_server *s = raw_start(&(struct raw_options){.serve = fn, .arg = arg});
-    assert_non_null(s);
-    net_init(n);
-    net_url(n, "http://127.0.0.1:%u/", raw_port(s));
-    net_open(n);
-    return s;
-}
-
 enum death { BY_FIN, BY_RESET, FOR_GOOD };
 
 /* The first connection dies when the second request is read from it. */
@@ -53,10 +33,10 @@ static void test_replay_counted(void **state)
     (void)state;
     for (enum death death = BY_FIN; death <= BY_RESET; death++) {
         struct net n;
-        struct raw_server *s = serve(&n, serve_one_then_die, &death);
+        struct raw_server *s = net_serve(&n, serve_one_then_die, &death);
         assert_int_equal(net_ask(&n, CALL)->reply.resent, 0);
         struct rf_exchange *ex = net_ask(&n, CALL);
-        assert_reply(ex, RF_T_OK, NULL);
+        net_assert_reply(ex, RF_T_OK, NULL);
         assert_int_equal(ex->reply.resent, 1);
         assert_int_equal(raw_requests(s), 3);
         net_close(&n);
@@ -76,10 +56,10 @@ static void test_replays_without_end(void **state)
 {
     (void)state;
     struct net n;
-    struct raw_server *s = serve(&n, serve_die_at_second, NULL);
+    struct raw_server *s = net_serve(&n, serve_die_at_second, NULL);
     for (int i = 0; i < 30; i++) {
         struct rf_exchange *ex = net_ask(&n, CALL);
-        assert_reply(ex, RF_T_OK, NULL);
+        net_assert_reply(ex, RF_T_OK, NULL);
         assert_int_equal(ex->reply.resent, i > 0);
     }
     net_close(&n);
@@ -93,8 +73,8 @@ static void test_replay_refused_is_reset(void **state)
     (void)state;
     struct net n;
     enum death death = FOR_GOOD;
-    struct raw_server *s = serve(&n, serve_one_then_die, &death);
-    assert_reply(net_ask(&n, CALL), RF_T_OK, NULL);
+    struct raw_server *s = net_serve(&n, serve_one_then_die, &death);
+    net_assert_reply(net_ask(&n, CALL), RF_T_OK, NULL);
     struct rf_exchange *ex = net_ask(&n, CALL);
     assert_int_equal(ex->reply.transport, RF_T_RESET);
     assert_int_equal(raw_requests(s), 2);
@@ -116,8 +96,8 @@ static void test_fresh_sent_once(void **state)
 {
     (void)state;
     struct net n;
-    struct raw_server *s = serve(&n, serve_first_only, NULL);
-    assert_reply(net_ask(&n, CALL), RF_T_OK, NULL);
+    struct raw_server *s = net_serve(&n, serve_first_only, NULL);
+    net_assert_reply(net_ask(&n, CALL), RF_T_OK, NULL);
     struct rf_exchange *ex = net_exchange(&n, CALL);
     ex->fresh = true;
     net_send(&n, ex);

@@ -35,26 +35,6 @@ static void serve_silence(struct raw_conn *c, void *arg)
         raw_hold(c);
 }
 
-static struct raw_server *serve(struct net *n, raw_serve_fn fn, void *arg)
-{
-    struct raw_server *s = raw_start(&(struct raw_options){.serve = fn, .arg = arg});
-    assert_non_null(s);
-    net_init(n);
-    net_url(n, "http://127.0.0.1:%u/", raw_port(s));
-    net_open(n);
-    return s;
-}
-
-static void assert_reply(const struct rf_exchange *ex, enum rf_transport transport,
-                         const char *reason)
-{
-    assert_int_equal(ex->reply.transport, transport);
-    if (reason == NULL)
-        assert_null(ex->reply.reason);
-    else
-        assert_string_equal(ex->reply.reason, reason);
-}
-
 /* Fails where close_socket() leaves a poll handle behind, or a handle is not freed. */
 static void test_refused_many(void **state)
 {
@@ -69,7 +49,7 @@ static void test_refused_many(void **state)
     for (uint32_t i = 0; i < REFUSED; i++) {
         net_send(&n, ex);
         net_wait(&n, i + 1);
-        assert_reply(ex, RF_T_CONNECT, "connection refused");
+        net_assert_reply(ex, RF_T_CONNECT, "connection refused");
         assert_int_equal(ex->reply.bytes_out, 0);
         if (i == 0) {
             fds = net_count_fds();
@@ -96,7 +76,7 @@ static void test_reset_seen_at_once(void **state)
 {
     (void)state;
     struct net n;
-    struct raw_server *s = serve(&n, serve_reset, NULL);
+    struct raw_server *s = net_serve(&n, serve_reset, NULL);
     for (int i = 0; i < 50; i++) {
         uint64_t begun = uv_hrtime();
         struct rf_exchange *ex = net_ask(&n, CALL);
@@ -129,7 +109,7 @@ static void test_answer_before_reset(void **state)
     (void)state;
     size_t size = 20000; /* fits the first receive window */
     struct net n;
-    struct raw_server *s = serve(&n, serve_answer_then_reset, &size);
+    struct raw_server *s = net_serve(&n, serve_answer_then_reset, &size);
     for (uint32_t i = 0; i < 20; i++) {
         struct rf_exchange *ex = net_exchange(&n, CALL);
         rf_http_send(n.http, ex);
@@ -162,7 +142,7 @@ static void test_part_before_reset(void **state)
 {
     (void)state;
     struct net n;
-    struct raw_server *s = serve(&n, serve_part_then_reset, NULL);
+    struct raw_server *s = net_serve(&n, serve_part_then_reset, NULL);
     for (int i = 0; i < 20; i++) {
         struct rf_exchange *ex = net_exchange(&n, CALL);
         struct rf_link *pool = &n.http->ep[0].pool;
@@ -207,7 +187,7 @@ static void test_blackhole_connect(void **state)
     net_open(&n);
     net_beat(&n);
     struct rf_exchange *ex = net_ask(&n, CALL);
-    assert_reply(ex, RF_T_CONNECT, "connect timed out");
+    net_assert_reply(ex, RF_T_CONNECT, "connect timed out");
     net_close(&n);
     for (int i = 0; i < 3; i++)
         close(fds[i]);
@@ -218,7 +198,7 @@ static void test_abort(void **state)
 {
     (void)state;
     struct net n;
-    struct raw_server *s = serve(&n, serve_silence, NULL);
+    struct raw_server *s = net_serve(&n, serve_silence, NULL);
     struct rf_exchange *ex = net_exchange(&n, CALL);
     net_send(&n, ex);
     while (raw_requests(s) == 0)
@@ -229,7 +209,7 @@ static void test_abort(void **state)
     assert_int_equal(uv_loop_alive(&n.loop), 1);
     uv_run(&n.loop, UV_RUN_DEFAULT); /* ends: nothing else keeps the loop */
     assert_int_equal(n.done, 1);
-    assert_reply(ex, RF_T_ABORTED, "aborted");
+    net_assert_reply(ex, RF_T_ABORTED, "aborted");
     net_close(&n);
     raw_stop(s);
 }
@@ -249,7 +229,7 @@ static void test_done_is_reentrant(void **state)
 {
     (void)state;
     struct net n;
-    struct raw_server *s = serve(&n, serve_well, NULL);
+    struct raw_server *s = net_serve(&n, serve_well, NULL);
     n.on_done = close_inside;
     struct rf_exchange *a = net_exchange(&n, CALL), *b = net_exchange(&n, CALL);
     net_send(&n, a);
@@ -266,7 +246,7 @@ static void test_close_while_busy(void **state)
     (void)state;
     struct net n;
     unsigned fds = net_count_fds();
-    struct raw_server *s = serve(&n, serve_silence, NULL);
+    struct raw_server *s = net_serve(&n, serve_silence, NULL);
     for (int i = 0; i < 20; i++)
         net_send(&n, net_exchange(&n, CALL));
     while (raw_requests(s) < 10)
@@ -285,11 +265,11 @@ static void test_idle_keeps_no_loop(void **state)
 {
     (void)state;
     struct net n;
-    struct raw_server *s = serve(&n, serve_well, NULL);
-    assert_reply(net_ask(&n, CALL), RF_T_OK, NULL);
+    struct raw_server *s = net_serve(&n, serve_well, NULL);
+    net_assert_reply(net_ask(&n, CALL), RF_T_OK, NULL);
     uv_run(&n.loop, UV_RUN_DEFAULT); /* would not return */
     assert_int_equal(uv_loop_alive(&n.loop), 0);
-    assert_reply(net_ask(&n, CALL), RF_T_OK, NULL);
+    net_assert_reply(net_ask(&n, CALL), RF_T_OK, NULL);
     assert_int_equal(raw_connections(s), 1);
     net_close(&n);
     raw_stop(s);
@@ -338,11 +318,11 @@ static void test_idle_end_does_not_spin(void **state)
 {
     (void)state;
     struct net n;
-    struct raw_server *s = serve(&n, serve_one_each, NULL);
-    assert_reply(net_ask(&n, CALL), RF_T_OK, NULL);
+    struct raw_server *s = net_serve(&n, serve_one_each, NULL);
+    net_assert_reply(net_ask(&n, CALL), RF_T_OK, NULL);
     raw_wait_closed(s, 1);
     assert_true(count_turns(&n) < 20);
-    assert_reply(net_ask(&n, CALL), RF_T_OK, NULL);
+    net_assert_reply(net_ask(&n, CALL), RF_T_OK, NULL);
     net_close(&n);
     raw_stop(s);
 }
@@ -354,10 +334,10 @@ static void test_descriptor_reused(void **state)
     (void)state;
     struct net n;
     unsigned fds = net_count_fds();
-    struct raw_server *s = serve(&n, serve_one_each, NULL);
+    struct raw_server *s = net_serve(&n, serve_one_each, NULL);
     for (uint32_t i = 0; i < 60; i++) {
         struct rf_exchange *ex = net_ask(&n, CALL);
-        assert_reply(ex, RF_T_OK, NULL);
+        net_assert_reply(ex, RF_T_OK, NULL);
     }
     net_close(&n);
     raw_stop(s);
@@ -370,14 +350,14 @@ static void test_descriptor_taken(void **state)
 {
     (void)state;
     struct net n;
-    struct raw_server *s = serve(&n, serve_well, NULL);
+    struct raw_server *s = net_serve(&n, serve_well, NULL);
     uv_poll_t stale;
     int other = eventfd(0, EFD_CLOEXEC);
     assert_int_equal(uv_poll_init(&n.loop, &stale, other), 0);
     uv_poll_start(&stale, UV_READABLE, (uv_poll_cb)(void (*)(void))abort);
     uv_run(&n.loop, UV_RUN_NOWAIT);
     close(other);
-    assert_reply(net_ask(&n, CALL), RF_T_OK, NULL);
+    net_assert_reply(net_ask(&n, CALL), RF_T_OK, NULL);
     raw_stop(s); /* it may have got the number too */
     uv_close((uv_handle_t *)&stale, NULL);
     net_close(&n);
@@ -387,15 +367,15 @@ static void test_out_of_descriptors(void **state)
 {
     (void)state;
     struct net n;
-    struct raw_server *s = serve(&n, serve_well, NULL);
+    struct raw_server *s = net_serve(&n, serve_well, NULL);
     struct rlimit old, none;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
     none = (struct rlimit){0, old.rlim_max};
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
     struct rf_exchange *ex = net_ask(&n, CALL);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
-    assert_reply(ex, RF_T_CONNECT, "out of file descriptors");
-    assert_reply(net_ask(&n, CALL), RF_T_OK, NULL);
+    net_assert_reply(ex, RF_T_CONNECT, "out of file descriptors");
+    net_assert_reply(net_ask(&n, CALL), RF_T_OK, NULL);
     net_close(&n);
     raw_stop(s);
 }

@@ -224,6 +224,25 @@ void net_close(struct net *n)
     assert_int_equal(uv_loop_close(&n->loop), 0);
 }
 
+struct raw_server *net_serve(struct net *n, raw_serve_fn fn, void *arg)
+{
+    struct raw_server *s = raw_start(&(struct raw_options){.serve = fn, .arg = arg});
+    assert_non_null(s);
+    net_init(n);
+    net_url(n, "http://127.0.0.1:%u/", raw_port(s));
+    net_open(n);
+    return s;
+}
+
+void net_assert_reply(const struct rf_exchange *ex, enum rf_transport transport, const char *reason)
+{
+    assert_int_equal(ex->reply.transport, transport);
+    if (reason == NULL)
+        assert_null(ex->reply.reason);
+    else
+        assert_string_equal(ex->reply.reason, reason);
+}
+
 bool net_body_is(const struct rf_exchange *ex, const char *body)
 {
     const struct rf_blob *b = ex->reply.blob;

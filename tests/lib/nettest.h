@@ -3,6 +3,7 @@
 #define RF_TESTS_NETTEST_H
 
 #include "net/http_int.h"
+#include "rawserver.h"
 
 #define NET_EXCHANGES 64
 
@@ -51,6 +52,12 @@ unsigned net_count_handles(uv_loop_t *loop);
 /** A TCP port of 127.0.0.1 that refuses: bound, not listening. @param fd out: close it at the
  * end. */
 unsigned net_refused_port(int *fd);
+/** Start a raw server, and a shell that has it as its only endpoint. @return the server: raw_stop()
+ * it after net_close(). */
+struct raw_server *net_serve(struct net *n, raw_serve_fn fn, void *arg);
+/** Assert how an exchange ended. @param reason NULL: none was given. */
+void net_assert_reply(const struct rf_exchange *ex, enum rf_transport transport,
+                      const char *reason);
 /** Whether the reply's body is this. */
 bool net_body_is(const struct rf_exchange *ex, const char *body);
 
