@@ -2,8 +2,10 @@
 #include "rawserver.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,6 +108,12 @@ static void *run_accept(void *arg)
     struct raw_server *s = arg;
     for (;;) {
         int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC);
+        /* Linux reserves the new descriptor before it waits, so a test that takes all descriptors
+         * away for a moment can hit a thread that is only now arriving here. */
+        if (fd < 0 && errno == EMFILE && !atomic_load(&s->stopping)) {
+            sched_yield();
+            continue;
+        }
         if (fd < 0 || atomic_load(&s->stopping)) {
             if (fd >= 0)
                 close(fd);
