@@ -51,7 +51,9 @@ enum rpcfan_err {
     RPCFAN_EMALFORMED = 18, /**< the answer was not the JSON-RPC that was asked for */
     RPCFAN_ETOOBIG =
         19,          /**< the answer was over the response cap, or the request over the body cap */
-    RPCFAN_EIO = 20, /**< reading or writing a local file failed */
+    RPCFAN_EIO = 20,      /**< reading or writing a local file failed */
+    RPCFAN_EQUORUM = 21,  /**< the endpoints disagree; the error object says who said what */
+    RPCFAN_EPARTIAL = 22, /**< a range was split, and a part of it could not be had */
     RPCFAN_ERR_COUNT
 };
 
@@ -101,6 +103,23 @@ enum rpcfan_unit {
     RPCFAN_WEIGHT = 1    /**< each call costs its method's weight (credits) */
 };
 
+/** Which endpoints a call is sent to. */
+enum rpcfan_policy {
+    RPCFAN_POLICY_DEFAULT = 0, /**< a request: the network's; a network: balance */
+    RPCFAN_BALANCE = 1,   /**< the best endpoint of the lowest priority that can serve */
+    RPCFAN_FAILOVER = 2,  /**< the first in the order of priority, then of the list, that can serve */
+    RPCFAN_FIRST = 3,     /**< reads: to all that can serve; the first answer counts */
+    RPCFAN_QUORUM = 4,    /**< reads: until `quorum` endpoints have given equal answers */
+    RPCFAN_BROADCAST = 5  /**< raw sends: to all; the first acceptance counts */
+};
+
+/** Whether a call may be split. */
+enum rpcfan_split {
+    RPCFAN_SPLIT_DEFAULT = 0, /**< a request: the network's; a network: none */
+    RPCFAN_SPLIT_NONE = 1,
+    RPCFAN_SPLIT_RANGE = 2 /**< eth_getLogs and the like: by block range, results joined in order */
+};
+
 /** A rate window: at most `count` units in any `window_ms`. */
 struct rpcfan_limit {
     uint64_t count;
@@ -108,6 +127,16 @@ struct rpcfan_limit {
     enum rpcfan_unit unit;
     const char *const *methods; /**< names, a trailing `*` matches a prefix; NULL: all methods */
     size_t n_methods;
+    int each; /**< 1: every method that it covers has a window of its own; default 0 */
+};
+
+/** A limit that several endpoints share, of one network or of many: one key, one address.
+ * Fill with rpcfan_account_options_init() first. */
+struct rpcfan_account_options {
+    size_t size;
+    const char *name; /**< as rpcfan_endpoint_options.account names it */
+    const struct rpcfan_limit *limits;
+    size_t n_limits; /**< at most 16; `each` is not possible here */
 };
 
 /** What one call of a method costs in windows of unit RPCFAN_WEIGHT (default 1). */
@@ -141,6 +170,11 @@ struct rpcfan_endpoint_options {
     size_t n_limits; /**< at most 16 */
     const struct rpcfan_weight *weights;
     size_t n_weights;
+    const char *account;  /**< shares the limits of this rpcfan_account_options; NULL: none */
+    uint32_t batch_cost;  /**< what a batch costs over its members, in calls; default 0 */
+    uint32_t start_per_s; /**< calls/s to begin with where no limit is known; default 0: as many at
+                               once as answers prove possible */
+    int learn;            /**< 1: learn the rate from refusals; default 1 */
 };
 
 /** Nodes of one chain that can answer for each other. Fill with rpcfan_network_options_init()
@@ -156,6 +190,13 @@ struct rpcfan_network_options {
     uint64_t linger_ms;      /**< wait this long to fill a batch; default 0 */
     const char *const *once; /**< further methods that must never be sent twice */
     size_t n_once;
+    enum rpcfan_policy policy; /**< default RPCFAN_BALANCE */
+    uint32_t quorum;           /**< equal answers that RPCFAN_QUORUM needs; default 2 */
+    enum rpcfan_split split;   /**< default RPCFAN_SPLIT_NONE */
+    uint32_t hedge_percent;    /**< second tries of slow reads, at most so many of 100 calls; default 0 */
+    int join;                  /**< 1: equal reads in flight at one time are asked once; default 0 */
+    uint32_t lag_max;          /**< blocks or slots behind the best that a node may be for reads at
+                                    the tip; 0: by family (EVM 3, Solana 50) */
 };
 
 struct uv_loop_s;
@@ -173,10 +214,16 @@ struct rpcfan_options {
     rpcfan_log_cb log;      /**< NULL: no log */
     void *log_arg;
     int log_level; /**< an rpcfan_log_level; default RPCFAN_LOG_WARN */
+    const struct rpcfan_account_options *accounts;
+    size_t n_accounts;  /**< at most 64 */
+    const char *rules; /**< text of rules that go before the built-in ones, see rpcfan-explain(1);
+                            NULL: none */
 };
 
 /** Set the defaults. @param o not NULL. Thread: any. */
 RPCFAN_API void rpcfan_endpoint_options_init(struct rpcfan_endpoint_options *o);
+/** Set the defaults. @param o not NULL. Thread: any. */
+RPCFAN_API void rpcfan_account_options_init(struct rpcfan_account_options *o);
 /** Set the defaults. @param o not NULL. Thread: any. */
 RPCFAN_API void rpcfan_network_options_init(struct rpcfan_network_options *o);
 /** Set the defaults. @param o not NULL. Thread: any. */
@@ -253,6 +300,9 @@ struct rpcfan_request {
     rpcfan_call_cb cb;    /**< exactly one of cb and cq */
     void *arg;            /**< passed to cb; rpcfan_result_arg() */
     rpcfan_cq_t *cq;
+    enum rpcfan_policy policy; /**< 0: the network's */
+    uint32_t quorum;           /**< 0: the network's */
+    enum rpcfan_split split;   /**< 0: the network's */
 };
 
 /**
@@ -331,6 +381,25 @@ RPCFAN_API void rpcfan_cq_free(rpcfan_cq_t *cq);
  * Thread: any. Off the loop thread it waits for one loop turn.
  */
 RPCFAN_API enum rpcfan_err rpcfan_status(rpcfan_client_t *client, char **out);
+
+/**
+ * What the client has learned of its endpoints and that is worth keeping: batch caps, range caps,
+ * methods that are not supported (with the time left), the most accounts of a getMultipleAccounts.
+ * @param out  a JSON object, NUL-terminated; owned: rpcfan_free() it. Holds names, no URLs.
+ * @return as rpcfan_status(). Thread: any.
+ */
+RPCFAN_API enum rpcfan_err rpcfan_learned(rpcfan_client_t *client, char **out);
+/**
+ * Tell a client what an earlier one has learned. Facts about endpoints that are not there are
+ * ignored, and so is what has expired.
+ * @param json  as rpcfan_learned() wrote it; NUL-terminated.
+ * @param age_ms  how long ago it was written.
+ * @param err   names the place; may be NULL.
+ * @return 0, RPCFAN_EINVAL (not such an object; nothing is taken then), RPCFAN_ENOMEM,
+ * RPCFAN_ECLOSED. Thread: any.
+ */
+RPCFAN_API enum rpcfan_err rpcfan_learn(rpcfan_client_t *client, const char *json, uint64_t age_ms,
+                                        struct rpcfan_error *err);
 
 /**
  * Copy JSON without the whitespace between its tokens.

@@ -15,12 +15,23 @@ void rpcfan_endpoint_options_init(struct rpcfan_endpoint_options *o)
         .timeout_ms = 15000,
         .connect_timeout_ms = 3000,
         .idle_ms = 15000,
+        .learn = 1,
     };
+}
+
+void rpcfan_account_options_init(struct rpcfan_account_options *o)
+{
+    *o = (struct rpcfan_account_options){.size = sizeof *o};
 }
 
 void rpcfan_network_options_init(struct rpcfan_network_options *o)
 {
-    *o = (struct rpcfan_network_options){.size = sizeof *o, .deadline_ms = 60000, .attempts = 3};
+    *o = (struct rpcfan_network_options){.size = sizeof *o,
+                                          .deadline_ms = 60000,
+                                          .attempts = 3,
+                                          .policy = RPCFAN_BALANCE,
+                                          .quorum = 2,
+                                          .split = RPCFAN_SPLIT_NONE};
 }
 
 void rpcfan_options_init(struct rpcfan_options *o)

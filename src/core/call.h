@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "json/split.h"
 #include "policy/limiter.h"
+#include "policy/rate_hint.h"
 
 /** The list a call is on is its state; set_state() in core/queue.c is the only writer. */
 enum rf_call_state {
@@ -89,6 +90,7 @@ struct rf_reply {
     int status;              /* HTTP status; 0: none */
     const char *reason;      /* static words for people: "connection refused"; NULL: none */
     uint64_t retry_after_ns; /* from rf_retry_after(); RF_NEVER: none */
+    struct rf_rate_hint rate; /* from the headers; rf_rate_hint_init(): none */
     struct rf_blob *blob;    /* the body, decoded; owned by the exchange; NULL: none arrived */
     struct rf_split split;   /* of the body; fed and finished by the shell where transport is OK */
     uint32_t resent;         /* times libcurl silently sent the request again */

@@ -53,6 +53,7 @@ static void reset_reply(struct rf_exchange *ex)
     r->status = 0;
     r->reason = NULL;
     r->retry_after_ns = RF_NEVER;
+    rf_rate_hint_init(&r->rate);
     r->resent = 0;
     r->bytes_out = r->bytes_in = 0;
     rf_split_init(&r->split, ex->n + SPLIT_SPARE);

@@ -127,6 +127,7 @@ static void reset_reply(struct rf_exchange *ex)
     ex->reply.status = 0;
     ex->reply.reason = NULL;
     ex->reply.retry_after_ns = RF_NEVER;
+    rf_rate_hint_init(&ex->reply.rate);
     ex->reply.resent = 0;
     ex->reply.bytes_in = 0;
     ex->reply.bytes_out = ex->body.len;
@@ -139,6 +140,7 @@ static void put_on_wire(struct rf_vshell *v, struct rf_exchange *ex)
     assert(f != NULL);
     f->ex = ex;
     f->reply = (struct rf_vreply){.transport = RF_T_OK, .status = 200, .retry_after_ns = RF_NEVER};
+    rf_rate_hint_init(&f->reply.rate);
     ex->net = f;
     reset_reply(ex);
     v->hooks.serve(v->hooks.arg, ex, v->now_ns, &f->reply);
@@ -160,6 +162,7 @@ static void arrive(struct rf_vshell *v, struct flight *f)
     if (r->transport == RF_T_OK) {
         r->status = f->reply.status;
         r->retry_after_ns = f->reply.retry_after_ns;
+        r->rate = f->reply.rate;
         r->blob = rf_blob_new(f->reply.body.len + 1);
         assert(r->blob != NULL);
         rf_blob_add(r->blob, f->reply.body.data, f->reply.body.len);

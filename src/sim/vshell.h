@@ -15,6 +15,7 @@ struct rf_vreply {
     enum rf_transport transport;
     int status;
     uint64_t retry_after_ns; /* RF_NEVER: none */
+    struct rf_rate_hint rate;
     const char *reason;
     struct rf_buf body; /* owned by the shell afterwards */
 };
