@@ -247,7 +247,7 @@ static void feed_gates(struct rf_endpoint *ep, const struct rf_exchange *ex,
     } else if (v->class == RF_CLASS_SERVER && ex->reply.retry_after_ns != RF_NEVER) {
         rf_gate_pause(&ep->gate, ex->reply.retry_after_ns, now_ns);
     }
-    if (v->told_count > 0 && g->limiter.n == 0)
+    if (v->told_count > 0 && !v->told_credits && g->limiter.n == 0)
         rf_rate_cap(&g->rate, (double)v->told_count * (double)RF_SEC / (double)v->told_window_ns);
     rf_gate_hint(g, &ex->reply.rate, ex->sent_ns, ex->stamp[g != &ep->gate], now_ns);
 }
@@ -328,6 +328,7 @@ static void feed_latency(struct rf_endpoint *ep, const struct rf_exchange *ex,
     rf_peak_add(&ep->peak, rtt, now_ns);
     rf_hist_add(&ep->latency, rtt);
     if (rf_time_sub(now_ns, ep->rtt_p90_at_ns) >= P90_EVERY_NS) {
+        ep->rtt_p50_ns = rf_hist_quantile(&ep->latency, 500);
         ep->rtt_p90_ns = rf_hist_quantile(&ep->latency, 900);
         ep->rtt_p90_at_ns = now_ns;
     }

@@ -14,7 +14,7 @@
 /* The JSON string that accepting the transaction would have given. */
 static bool identity(const struct rf_core *core, const struct rf_call *c, struct rf_buf *b)
 {
-    char text[RF_TX_ID_MAX];
+    char text[RF_TX_SIGNATURE_LEN];
     struct rpcfan_slice params = rf_call_params(c);
     bool ok = core->net[c->network].family == RPCFAN_SOLANA ? rf_tx_signature(params, text)
                                                             : rf_tx_hash(params, text);

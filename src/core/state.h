@@ -67,7 +67,7 @@ struct rf_endpoint {
     uint32_t inputs_max; /* of a getMultipleAccounts, as told; 0: not known */
     struct rf_peak peak;
     struct rf_hist latency;    /* of exchanges that brought an answer */
-    uint64_t rtt_p90_ns, rtt_p90_at_ns;
+    uint64_t rtt_p50_ns, rtt_p90_ns, rtt_p90_at_ns; /* of `latency`, 5 s old at most */
     uint32_t fail_streak;      /* exchanges failed in a row */
     uint64_t suspect_until_ns; /* after a failure: no traffic before, where others can serve */
     uint64_t bench_until_ns;
