@@ -15,6 +15,7 @@
 
 #define REQUEUES_MAX 8
 #define ABSENT_NS (300 * RF_SEC) /* a method that an endpoint lacks is asked for again then */
+#define NEAR_TIP 64 /* a block that is missing further down is pruned, and no lag */
 #define LATERS_MAX 50
 #define LATER_NS (400 * RF_MS)
 #define LATER_MAX_NS (10 * RF_SEC)
@@ -167,12 +168,18 @@ static void note_lack(struct rf_settle *s, const struct rf_call *c, const struct
         m->absent |= UINT64_C(1) << s->ep->index;
         m->absent_until_ns = s->now_ns + ABSENT_NS;
     }
+    if (v->told_inputs > 0)
+        s->ep->inputs_max = v->told_inputs;
     if (net->n_ep < 2)
         return;
     if (rf_need_head_in_error(net->family, error, &head))
-        rf_fresh_seen(&net->fresh, s->ep->index, head, s->now_ns);
+        rf_fresh_answered(&net->fresh, s->ep->index, head, s->ex->sent_ns, s->now_ns);
     else if (v->class == RF_CLASS_BEHIND)
         rf_fresh_behind(&net->fresh, s->ep->index, v->behind, s->now_ns);
+    else if (v->class == RF_CLASS_MISSING && c->need == RF_NEED_BLOCK &&
+             c->need_at <= rf_fresh_best(&net->fresh) &&
+             rf_time_add(c->need_at, NEAR_TIP) > rf_fresh_best(&net->fresh))
+        rf_fresh_behind(&net->fresh, s->ep->index, 0, s->now_ns);
 }
 
 static uint32_t count_bits(uint64_t mask)

@@ -17,7 +17,6 @@
 #include "core/settle.h"
 #include "core/state.h"
 
-#define NETWORKS_MAX 64
 #define ENDPOINTS_MAX 64
 #define ACCOUNTS_MAX 64
 #define HEDGE_PERCENT_MAX 50
@@ -187,8 +186,8 @@ enum rpcfan_err rf_core_new(const struct rpcfan_options *o, uint64_t id_first, u
                             const struct rf_log *log, struct rf_core **out,
                             struct rpcfan_error *err)
 {
-    if (o->n_networks == 0 || o->n_networks > NETWORKS_MAX)
-        return rf_fail(err, RPCFAN_ECONFIG, "needs 1 to %d networks", NETWORKS_MAX);
+    if (o->n_networks == 0 || o->n_networks > RF_NETWORKS_MAX)
+        return rf_fail(err, RPCFAN_ECONFIG, "needs 1 to %d networks", RF_NETWORKS_MAX);
     struct rf_core *core = rf_alloc(sizeof *core);
     if (core == NULL)
         return rf_fail(err, RPCFAN_ENOMEM, "out of memory");

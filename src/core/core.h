@@ -15,6 +15,8 @@
 
 struct rf_core;
 
+#define RF_NETWORKS_MAX 64
+
 enum rf_event_kind {
     RF_EV_SUBMIT, /* a new call */
     RF_EV_CANCEL, /* a call that was submitted and is not done */

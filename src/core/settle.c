@@ -110,12 +110,15 @@ static void judge(struct rf_settle *s, struct rf_call *c, const struct rf_verdic
 /* Where the node's head is, if the answer happens to say so; nobody asks where there is no choice. */
 static void note_head(struct rf_settle *s, const struct rf_call *c, struct rpcfan_slice result)
 {
-    uint64_t head;
-    if (s->net->n_ep > 1 &&
-        (rf_need_head_in_result(s->net->family, rf_call_method(c), result, &head) ||
-         (c->need == RF_NEED_TIP &&
-          rf_need_floor_in_result(s->net->family, rf_call_method(c), result, &head))))
-        rf_fresh_seen(&s->net->fresh, s->ep->index, head, s->now_ns);
+    uint64_t at, sent_ns = s->ex->sent_ns;
+    struct rpcfan_slice method = rf_call_method(c);
+    if (s->net->n_ep < 2)
+        return;
+    if (rf_need_head_in_result(s->net->family, method, result, &at))
+        rf_fresh_answered(&s->net->fresh, s->ep->index, at, sent_ns, s->now_ns);
+    else if (rf_need_floor_in_result(s->net->family, method, result, &at) &&
+             c->need == RF_NEED_TIP)
+        rf_fresh_answered(&s->net->fresh, s->ep->index, at, sent_ns, s->now_ns);
 }
 
 static void succeed(struct rf_settle *s, struct rf_call *c, const struct rf_member *m)
