@@ -202,8 +202,8 @@ static int holder(int key)
 
 static void write_key(int at, int key)
 {
-    int len = snprintf(m.tail[at], sizeof m.tail[at], "\"method\":\"m%d\",\"params\":[%d]",
-                       key % 7, key / 3);
+    int len = snprintf(m.tail[at], sizeof m.tail[at], "\"method\":\"m%d\",\"params\":[%d]", key % 7,
+                       key / 3);
     m.len[at] = (size_t)len;
     m.salt[at] = (uint64_t)(key % 3);
 }

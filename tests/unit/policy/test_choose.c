@@ -44,8 +44,8 @@ static void test_of_three_always_the_lowest(void **state)
     for (int round = 0; round < 100000; round++) {
         for (int i = 0; i < 64; i++)
             score[i] = (double)(rf_rng_next(&rng) >> 11);
-        uint64_t mask = BIT(rf_rng_below(&rng, 64)) | BIT(rf_rng_below(&rng, 64)) |
-                        BIT(rf_rng_below(&rng, 64));
+        uint64_t mask =
+            BIT(rf_rng_below(&rng, 64)) | BIT(rf_rng_below(&rng, 64)) | BIT(rf_rng_below(&rng, 64));
         uint32_t got = rf_choose(score, mask, &rng);
         assert_true((mask >> got & 1) != 0);
         for (int i = 0; i < 64; i++)
@@ -61,8 +61,9 @@ static void test_equal_scores_are_picked_evenly(void **state)
     double score[64];
     for (int i = 0; i < 64; i++)
         score[i] = i < 32 ? 40e6 : INFINITY;
-    static const uint64_t masks[] = {3, BIT(9) | BIT(30), 7, BIT(1) | BIT(8) | BIT(31), 15, 31,
-                                     0x0f0f0f0f, 0xffffffff, 0xffffffff00000000};
+    static const uint64_t masks[] = {
+        3,  BIT(9) | BIT(30), 7,          BIT(1) | BIT(8) | BIT(31), 15,
+        31, 0x0f0f0f0f,       0xffffffff, 0xffffffff00000000};
     for (size_t m = 0; m < RF_COUNT(masks); m++) {
         uint64_t got[64] = {0};
         for (int i = 0; i < 100000; i++)

@@ -240,8 +240,8 @@ struct job {
 };
 
 struct setting {
-    uint32_t percent;         /* 0: no hedging */
-    uint32_t slow_permille;   /* of calls */
+    uint32_t percent;           /* 0: no hedging */
+    uint32_t slow_permille;     /* of calls */
     uint32_t brownout_permille; /* the same in the second minute of each five */
 };
 
