@@ -88,7 +88,7 @@ static void test_endpoint_throttled_probes_close_the_breaker(void **state)
     const struct rf_endpoint *ep = bench_ep(&b, 0);
     assert_int_equal(ep->breaker.trips, 1);
     assert_int_equal(ep->breaker.state, RF_BREAKER_CLOSED);
-    assert_true(ep->throttle.epochs >= 1);
+    assert_true(ep->gate.throttle.epochs >= 1);
     assert_true(b.ok > 2000);
     bench_fini(&b);
 }
@@ -174,7 +174,7 @@ static void test_endpoint_refund_only_where_it_never_arrived(void **state)
         bench_start(&b);
         bench_call(&b, 0, "eth_call", RF_SEC);
         bench_run(&b, 100 * RF_MS);
-        assert_int_equal(bench_ep(&b, 0)->limiter.w[0].logged, arrived);
+        assert_int_equal(bench_ep(&b, 0)->gate.limiter.w[0].logged, arrived);
         bench_fini(&b);
     }
 }
