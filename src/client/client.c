@@ -63,6 +63,7 @@ static enum rpcfan_err copy_endpoints(rpcfan_client_t *c, const struct rpcfan_op
     size_t n = 0;
     for (size_t i = 0; i < o->n_networks; i++)
         n += o->networks[i].n_endpoints;
+    c->n_networks = (uint32_t)o->n_networks;
     c->endpoint = rf_alloc(n * sizeof c->endpoint[0]);
     if (c->endpoint == NULL)
         return RPCFAN_ENOMEM;

@@ -5,6 +5,8 @@
  * the learned rate; a calculated end of the pause makes the pacers start anew, without a burst. */
 #include "core/gate.h"
 
+#define LONG_WINDOW_NS (60 * RF_SEC)
+
 static enum rpcfan_err check_limits(const struct rf_gate_options *o, struct rpcfan_error *err)
 {
     if (o->n_limits > RF_WINDOWS_MAX)
@@ -158,7 +160,9 @@ double rf_gate_per_s(const struct rf_gate *g)
         const struct rf_window *w = &g->limiter.w[i];
         if (w->some || w->unit != RPCFAN_REQUESTS)
             continue;
-        double r = (double)w->count * (double)RF_SEC / (double)w->window_ns;
+        /* Of a longer window a minute's share may be used at any time. */
+        uint64_t span_ns = rf_min_u64(w->window_ns, LONG_WINDOW_NS);
+        double r = (double)w->count * (double)RF_SEC / (double)span_ns;
         least = least == 0 || r < least ? r : least;
     }
     return least;

@@ -61,7 +61,7 @@ void rf_gate_pause(struct rf_gate *g, uint64_t for_ns, uint64_t now_ns);
 void rf_gate_hint(struct rf_gate *g, const struct rf_rate_hint *h, uint64_t sent_ns,
                   uint64_t sent_then, uint64_t now_ns);
 /** Calls a second in force: the least of the windows that hold for all methods and the learned
- * rate; 0: none is known. */
+ * rate; 0: none is known. Of a window over a minute its count in a minute: nothing spreads it out. */
 double rf_gate_per_s(const struct rf_gate *g);
 
 #endif

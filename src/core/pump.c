@@ -195,6 +195,15 @@ static void fail_packed(struct rf_core *core, struct rf_exchange *ex, uint64_t n
     rf_pump_recycle(core, ex);
 }
 
+/* What a call counts among the classes: its weight where weights are limited, else 1. */
+static uint32_t unit_cost(const struct rf_endpoint *ep, const struct rf_exchange *ex)
+{
+    bool weighed = rf_limiter_weighs(&ep->gate.limiter, ex->price.own) ||
+                   (ep->account != NULL &&
+                    rf_limiter_weighs(&ep->account->gate.limiter, ex->price.account));
+    return weighed ? ex->price.own.weight : 1;
+}
+
 /* From `list` of a class, and from its fresh calls where that was all that goes again. */
 static void send_batch(struct rf_core *core, struct rf_class_queue *q, struct rf_link *list,
                        const struct rf_route *r, uint64_t now_ns)
@@ -238,7 +247,7 @@ static void send_batch(struct rf_core *core, struct rf_class_queue *q, struct rf
     ex->timeout_ns = attempt_timeout(r->ep, ex, now_ns);
     ex->sent_ns = now_ns;
     rf_endpoint_take(r->ep, ex, now_ns);
-    rf_drr_charge(&net->turns, q->turn, (uint64_t)ex->n * ex->price.own.weight);
+    rf_drr_charge(&net->turns, q->turn, (uint64_t)ex->n * unit_cost(r->ep, ex));
     rf_second_arm(core, ex, now_ns);
     core->in_flight++;
     rf_list_push(&core->flying, &ex->flight);

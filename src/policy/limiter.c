@@ -265,6 +265,15 @@ bool rf_limiter_fits(const struct rf_limiter *lim, struct rf_cost cost)
     return true;
 }
 
+bool rf_limiter_weighs(const struct rf_limiter *lim, struct rf_cost cost)
+{
+    for (unsigned i = 0; i < lim->n; i++) {
+        if ((cost.mask >> i & 1) != 0 && lim->w[i].unit == RPCFAN_WEIGHT)
+            return true;
+    }
+    return false;
+}
+
 void rf_limiter_commit(struct rf_limiter *lim, struct rf_cost cost, uint32_t calls, uint64_t now_ns)
 {
     uint64_t now = step_clock(lim, now_ns);

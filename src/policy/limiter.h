@@ -78,6 +78,9 @@ uint32_t rf_limiter_room(struct rf_limiter *lim, struct rf_cost cost, uint32_t w
 /** Whether one call can ever fit into each of its windows. */
 bool rf_limiter_fits(const struct rf_limiter *lim, struct rf_cost cost);
 
+/** Whether a window counts its weight. */
+bool rf_limiter_weighs(const struct rf_limiter *lim, struct rf_cost cost);
+
 /** Take `calls` calls' units in every window. Only what rf_limiter_room() allowed at that time. */
 void rf_limiter_commit(struct rf_limiter *lim, struct rf_cost cost, uint32_t calls,
                        uint64_t now_ns);

@@ -180,6 +180,7 @@ static void test_settle_exchange_is_one_sample(void **state)
     bench_init(&b, 1, 1);
     b.net[0].attempts = 1;
     b.ep[0].batch = 20;
+    b.ep[0].learn = 0;
     b.serve = canned_reply;
     b.arg = &reply;
     bench_start(&b);
