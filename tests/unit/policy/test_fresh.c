@@ -140,6 +140,9 @@ static void test_has_lets_a_head_advance_with_time(void **state)
     assert_int_equal(rf_fresh_has(&f, 3, 101, 10 * S), 0);
     assert_int_equal(rf_fresh_has(&f, 3, 101, 11 * S), BIT(A));
     assert_int_equal(rf_fresh_has(&f, BIT(B) | BIT(40), 100, 10 * S), BIT(40));
+    /* what was seen over a minute ago may be anywhere by now */
+    assert_int_equal(rf_fresh_has(&f, 3, 5000, 70 * S), 0);
+    assert_int_equal(rf_fresh_has(&f, 3, 5000, 70 * S + 1), 3);
 }
 
 static void test_has_without_a_rate_waits_two_seconds(void **state)
@@ -178,6 +181,10 @@ static void test_lag_ends_unproved_after_a_minute(void **state)
     struct rf_fresh f = fresh(2);
     rf_fresh_seen(&f, A, 1000, 1 * S);
     rf_fresh_seen(&f, B, 900, 1 * S);
+    assert_int_equal(rf_fresh_probe(&f, 58 * S), BIT(B));
+    assert_int_equal(rf_fresh_next_probe(&f, 58 * S), 60 * S);
+    assert_int_equal(rf_fresh_probe(&f, 60 * S), BIT(B));
+    assert_true(rf_fresh_next_probe(&f, 60 * S) == RF_NEVER); /* due when the lag has ended */
     assert_int_equal(rf_fresh_lagging(&f, 61 * S), BIT(B));
     assert_int_equal(rf_fresh_lagging(&f, 61 * S + 1), 0);
     assert_true(rf_fresh_next_probe(&f, 61 * S + 1) == RF_NEVER);
@@ -306,6 +313,28 @@ static void test_jump_counts_where_nobody_contradicts(void **state)
     assert_int_equal(rf_fresh_lagging(&f, 100000 * S), 0);
 }
 
+/* A jump that was believed for want of others falls to the first of them. */
+static void test_jump_that_was_believed_falls_to_the_next_word(void **state)
+{
+    (void)state;
+    struct rf_fresh f = fresh(2);
+    rf_fresh_seen(&f, A, 1000, 1 * S);
+    rf_fresh_seen(&f, B, WILD_HEAD, 100 * S);
+    assert_int_equal(rf_fresh_best(&f), WILD_HEAD);
+    rf_fresh_seen(&f, A, 1100, 101 * S);
+    assert_int_equal(rf_fresh_best(&f), 1100);
+    assert_int_equal(rf_fresh_lagging(&f, 101 * S), 0);
+}
+
+static void test_jump_is_no_rate(void **state)
+{
+    (void)state;
+    struct rf_fresh f = fresh(1);
+    rf_fresh_seen(&f, A, 1000, 1 * S);
+    rf_fresh_seen(&f, A, 501000, 4 * S);
+    assert_int_equal(rf_fresh_has(&f, 1, 501005, 4 * S + 100 * RF_MS), 0);
+}
+
 static void test_chain_that_starts_again_is_taken_after_a_minute(void **state)
 {
     (void)state;
@@ -332,7 +361,9 @@ static void test_probes_of_a_lagging_one_do_not_unseat_the_idle_best(void **stat
 {
     (void)state;
     struct rf_fresh f = fresh(2);
-    rf_fresh_seen(&f, A, 5000, 1 * S);
+    rf_fresh_seen(&f, A, 5000, 0);
+    rf_fresh_seen(&f, A, 4990, 1); /* the one that told it says less, and then the same again */
+    rf_fresh_seen(&f, A, 5000, 2);
     rf_fresh_seen(&f, B, 4000, 1 * S);
     uint64_t t = 2;
     for (; t < 601; t++) {
@@ -407,6 +438,8 @@ int main(void)
         cmocka_unit_test(test_rising_best_stands_against_one_far_below),
         cmocka_unit_test(test_stuck_best_gives_way_to_one_that_rises),
         cmocka_unit_test(test_jump_counts_where_nobody_contradicts),
+        cmocka_unit_test(test_jump_that_was_believed_falls_to_the_next_word),
+        cmocka_unit_test(test_jump_is_no_rate),
         cmocka_unit_test(test_chain_that_starts_again_is_taken_after_a_minute),
         cmocka_unit_test(test_probes_of_a_lagging_one_do_not_unseat_the_idle_best),
         cmocka_unit_test(test_two_low_answers_far_apart_are_no_new_chain),
