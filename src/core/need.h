@@ -38,7 +38,7 @@ struct rf_need rf_need_of_call(enum rpcfan_family family, struct rpcfan_slice me
  * The node's head where a result tells it: eth_blockNumber, getSlot, and `context.slot` of any
  * Solana result that begins with its context. It is the head at the commitment that the call asked
  * for, so on Solana "finalized" reads stand some 32 slots below "processed" ones of the same node.
- * @param result  raw JSON, validated.
+ * @param result  raw JSON, validated, from its first token on, as the splitter gives it.
  * @param head    out: set where true is returned.
  * @return false where the result does not say. Reads at most the first 256 bytes.
  */

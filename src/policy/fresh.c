@@ -158,7 +158,6 @@ static void meet(struct rf_fresh *f, uint32_t ep, uint64_t head, uint64_t now_ns
     if (jury == JURY_AGAINST && !outlived)
         return;
     f->under_ns = RF_NEVER;
-    f->holder_under = false;
     if (jump) {
         f->backed = jury == JURY_FOR;
         f->ring_n = 0; /* a jump is no rate, and no measure for those who were seen before */
