@@ -36,7 +36,8 @@ bool rf_join_init(struct rf_join *j, uint32_t max);
 void rf_join_fini(struct rf_join *j);
 /**
  * The node of an equal read.
- * @param salt  what besides the bytes must be equal: network, policy and the like.
+ * @param salt  what besides the bytes must be equal: network, policy and the like. The hash is
+ *              not keyed: bits of chance in the salt keep outsiders from making long chains.
  * @param tail  the request from its method on, as it goes on the wire; may be NULL where len is 0.
  * @return borrowed; NULL: none.
  */

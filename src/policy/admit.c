@@ -14,6 +14,9 @@
  * | STEADY           | 2     | where the best 3 s are over twice the mean, it is no rate      |
  * | ANSWERS_MIN      | 20    | in the 10 s; fewer say nothing                                 |
  *
+ * What it cannot know: under tenfold load one call in ten is answered whoever is refused, so of the
+ * refused, too, about one in ten would have been answered in the place of another.
+ *
  * Source: Little's law. */
 #include "policy/admit.h"
 

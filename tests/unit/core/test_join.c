@@ -64,6 +64,29 @@ static void test_found_by_salt_and_all_bytes(void **state)
     rf_join_fini(&j);
 }
 
+/* A hash that is the same by chance is not enough: what is in is made different behind its back. */
+static void test_equal_hash_alone_is_no_match(void **state)
+{
+    (void)state;
+    struct rf_join j;
+    struct rf_join_node n = {0};
+    char own[] = TAIL;
+    size_t len = strlen(TAIL);
+    assert_true(rf_join_init(&j, 100));
+    assert_true(rf_join_add(&j, &n, 7, own, len));
+    own[len - 1] ^= 1;
+    assert_null(rf_join_find(&j, 7, TAIL, len));
+    own[len - 1] ^= 1;
+    n.salt = 8;
+    assert_null(rf_join_find(&j, 7, TAIL, len));
+    n.salt = 7;
+    n.len = len - 1;
+    assert_null(rf_join_find(&j, 7, TAIL, len));
+    n.len = len;
+    assert_ptr_equal(rf_join_find(&j, 7, TAIL, len), &n);
+    rf_join_fini(&j);
+}
+
 static void test_empty_tail_and_zero_bytes_differ(void **state)
 {
     (void)state;
@@ -306,6 +329,7 @@ int main(void)
         cmocka_unit_test(test_zeroed_table_takes_none),
         cmocka_unit_test(test_init_out_of_memory_takes_none),
         cmocka_unit_test(test_found_by_salt_and_all_bytes),
+        cmocka_unit_test(test_equal_hash_alone_is_no_match),
         cmocka_unit_test(test_empty_tail_and_zero_bytes_differ),
         cmocka_unit_test(test_add_refuses_equal_twice_and_too_many),
         cmocka_unit_test(test_remove_is_harmless_twice),

@@ -74,6 +74,23 @@ static void test_bucket_starts_empty_and_holds_ten(void **state)
     rf_hedge_fini(&h);
 }
 
+static void test_bucket_counts_in_hundredths(void **state)
+{
+    (void)state;
+    struct rf_hedge h;
+    assert_true(rf_hedge_init(&h, 1));
+    for (int i = 0; i < 5000; i++)
+        rf_hedge_primary(&h);
+    for (int i = 0; i < 10; i++)
+        assert_true(rf_hedge_take(&h));
+    for (int i = 0; i < 99; i++)
+        rf_hedge_primary(&h);
+    assert_false(rf_hedge_take(&h)); /* nothing was left over */
+    rf_hedge_primary(&h);
+    assert_true(rf_hedge_take(&h));
+    rf_hedge_fini(&h);
+}
+
 static void test_more_than_all_counts_as_all(void **state)
 {
     (void)state;
@@ -370,6 +387,7 @@ int main(void)
         cmocka_unit_test(test_off_does_nothing_and_allocates_nothing),
         cmocka_unit_test(test_init_out_of_memory_is_off),
         cmocka_unit_test(test_bucket_starts_empty_and_holds_ten),
+        cmocka_unit_test(test_bucket_counts_in_hundredths),
         cmocka_unit_test(test_more_than_all_counts_as_all),
         cmocka_unit_test(test_hedges_never_over_their_percent),
         cmocka_unit_test(test_delay_is_known_from_a_hundred_samples),
