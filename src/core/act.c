@@ -180,6 +180,7 @@ void rf_act(struct rf_settle *s, struct rf_call *c, const struct rf_verdict *v,
         break;
     case RF_ACT_BENCH:
     case RF_ACT_ELSEWHERE:
+    case RF_ACT_LATER:
         mark_tried(s, c);
         c->away |= UINT64_C(1) << s->ep->index;
         elsewhere(s, c, v, error);

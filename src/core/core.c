@@ -12,6 +12,7 @@
 #include "core/method.h"
 #include "core/pump.h"
 #include "core/queue.h"
+#include "core/rules.h"
 #include "core/settle.h"
 #include "core/state.h"
 
@@ -109,6 +110,8 @@ enum rpcfan_err rf_core_new(const struct rpcfan_options *o, uint64_t id_first, u
     if (core->net == NULL || !rf_due_init(&core->deadlines, o->pending_calls) ||
         !rf_heap_reserve(&core->delays, o->pending_calls))
         e = rf_fail(err, RPCFAN_ENOMEM, "out of memory");
+    else
+        e = rf_rules_new(o->rules, &core->rules, err);
     uint32_t next_id = 0;
     for (uint32_t i = 0; i < o->n_networks && e == RPCFAN_OK; i++) {
         core->net[i].index = i;
@@ -138,6 +141,7 @@ void rf_core_free(struct rf_core *core)
     rf_pump_fini(core);
     rf_due_fini(&core->deadlines);
     rf_heap_fini(&core->delays);
+    rf_rules_free(core->rules);
     rf_free(core->net);
     rf_free(core);
 }

@@ -50,6 +50,7 @@ static void learn(struct rf_settle *s, const struct rf_verdict *v)
         break;
     case RF_ACT_DELIVER:
     case RF_ACT_ELSEWHERE:
+    case RF_ACT_LATER:
         l->good++;
         return;
     case RF_ACT_BENCH:
@@ -72,7 +73,8 @@ static void count_error(struct rf_settle *s, const struct rf_verdict *v)
     else if (v->class >= RF_CLASS_CONNECT && v->class <= RF_CLASS_TLS)
         n->network++;
     else if (rf_class_action(v->class) == RF_ACT_DELIVER ||
-             rf_class_action(v->class) == RF_ACT_ELSEWHERE)
+             rf_class_action(v->class) == RF_ACT_ELSEWHERE ||
+             rf_class_action(v->class) == RF_ACT_LATER)
         n->rpc++;
 }
 
@@ -114,13 +116,13 @@ static void judge_error(struct rf_settle *s, struct rf_call *c, const struct rf_
     struct rpcfan_slice error = slice_of(s->ex, m->error_at, m->error_len);
     struct rf_answer a = answer_of(s, error);
     a.method = (struct rpcfan_slice){c->tail + RF_CALL_METHOD_AT, c->method_len};
-    struct rf_verdict v = rf_classify(&a);
+    struct rf_verdict v = rf_classify(s->core->rules, &a);
     c->space = m->space;
     judge(s, c, &v, error);
 }
 
 static const struct rf_verdict malformed = {
-    .class = RF_CLASS_MALFORMED, .rule = "member", .hint_ns = RF_NEVER};
+    .class = RF_CLASS_MALFORMED, .rule = "member", .hint_ns = RF_NEVER, .again_ns = RF_NEVER};
 
 static void read_member(struct rf_settle *s, struct rf_call *c, const struct rf_member *m)
 {
@@ -159,7 +161,7 @@ static struct rf_verdict whole_verdict(const struct rf_settle *s)
     const struct rf_blob *b = s->ex->reply.blob;
     if (b != NULL && s->ex->reply.transport == RF_T_OK)
         a.body = (struct rpcfan_slice){b->data, b->len};
-    return rf_classify(&a);
+    return rf_classify(s->core->rules, &a);
 }
 
 /* JSON that answers nobody: an object with neither result nor error, or anything with a status that
@@ -181,7 +183,7 @@ static void judge_missing(struct rf_settle *s, const struct rf_member *nameless)
         struct rpcfan_slice error = slice_of(s->ex, nameless->error_at, nameless->error_len);
         struct rf_answer a = answer_of(s, error);
         a.body = a.batch ? error : a.body;
-        v = rf_classify(&a);
+        v = rf_classify(s->core->rules, &a);
         judge_rest(s, &v, error);
         return;
     }
@@ -211,7 +213,7 @@ static void judge_missing(struct rf_settle *s, const struct rf_member *nameless)
 static void overhear(struct rf_settle *s, const struct rf_member *m)
 {
     struct rf_answer a = answer_of(s, slice_of(s->ex, m->error_at, m->error_len));
-    struct rf_verdict v = rf_classify(&a);
+    struct rf_verdict v = rf_classify(s->core->rules, &a);
     learn(s, &v);
 }
 
@@ -259,6 +261,7 @@ void rf_settle(struct rf_core *core, struct rf_exchange *ex, uint64_t now_ns)
     s.lesson.verdict.class = RF_CLASS_OK;
     s.lesson.verdict.rule = "ok";
     s.lesson.verdict.hint_ns = RF_NEVER;
+    s.lesson.verdict.again_ns = RF_NEVER;
     struct rf_class_queue *q = &net->cq[ex->class_ix];
     q->front = q->retry.next; /* calls that keep their place go in before those already waiting */
     rf_list_remove(&ex->flight);

@@ -127,6 +127,7 @@ struct rf_core {
     enum rf_core_phase phase;
     uint64_t token_group; /* of the last token that a delayed call got: the rest of it go free */
     struct rf_rng rng;
+    struct rf_rules *rules; /* owned */
     const struct rf_log *log;
     struct rf_actions *out; /* of the step that runs */
 };
