@@ -14,6 +14,7 @@
 #include "core/plan.h"
 #include "core/pump.h"
 #include "core/queue.h"
+#include "core/rules.h"
 #include "core/settle.h"
 #include "core/state.h"
 

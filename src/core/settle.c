@@ -159,7 +159,7 @@ static void judge_error(struct rf_settle *s, struct rf_call *c, const struct rf_
 }
 
 static const struct rf_verdict malformed = {
-    .class = RF_CLASS_MALFORMED, .rule = "member", .hint_ns = RF_NEVER};
+    .class = RF_CLASS_MALFORMED, .rule = "member", .hint_ns = RF_NEVER, .again_ns = RF_NEVER};
 
 static void read_member(struct rf_settle *s, struct rf_call *c, const struct rf_member *m)
 {
@@ -298,6 +298,7 @@ void rf_settle(struct rf_core *core, struct rf_exchange *ex, uint64_t now_ns)
     s.lesson.verdict.class = RF_CLASS_OK;
     s.lesson.verdict.rule = "ok";
     s.lesson.verdict.hint_ns = RF_NEVER;
+    s.lesson.verdict.again_ns = RF_NEVER;
     struct rf_class_queue *q = &net->cq[ex->class_ix];
     q->front = q->retry.next; /* calls that keep their place go in before those already waiting */
     rf_list_remove(&ex->flight);
