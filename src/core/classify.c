@@ -321,6 +321,7 @@ static void read_flags(struct rf_verdict *v, unsigned flags)
     v->sender = (flags & RF_RULE_SENDER) != 0;
     v->maybe_range = (flags & RF_RULE_MAYBE_RANGE) != 0;
     v->plan_limit = (flags & RF_RULE_PLAN_LIMIT) != 0;
+    v->by_results = (flags & RF_RULE_RESULTS) != 0;
 }
 
 /* What is about a call and not about the node or the batch: where one answer of this kind stands for

@@ -239,7 +239,8 @@ static enum rpcfan_err take_flag(struct reader *r, struct rf_rule *rule, const c
                  {"this-method", RF_RULE_METHOD},
                  {"sender", RF_RULE_SENDER},
                  {"maybe-range", RF_RULE_MAYBE_RANGE},
-                 {"plan-limit", RF_RULE_PLAN_LIMIT}};
+                 {"plan-limit", RF_RULE_PLAN_LIMIT},
+                 {"results", RF_RULE_RESULTS}};
     for (size_t i = 0; i < RF_COUNT(flags); i++) {
         if (strcmp(flags[i].word, word) == 0) {
             rule->flags = (uint16_t)(rule->flags | flags[i].flag);
@@ -248,7 +249,7 @@ static enum rpcfan_err take_flag(struct reader *r, struct rf_rule *rule, const c
     }
     return refuse(r,
                   "'%.40s' is unknown: there are family= status= code= method= again= batch single "
-                  "nojson account this-method sender maybe-range plan-limit, and texts in \"\"",
+                  "nojson account this-method sender maybe-range plan-limit results, and texts in \"\"",
                   word);
 }
 

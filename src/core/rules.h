@@ -24,7 +24,8 @@ enum rf_rule_flag {
     RF_RULE_METHOD = 1u << 4,      /* this method alone is meant */
     RF_RULE_SENDER = 1u << 5,      /* the sender of the transaction is meant */
     RF_RULE_MAYBE_RANGE = 1u << 6, /* a smaller block range may help */
-    RF_RULE_PLAN_LIMIT = 1u << 7   /* the plan sets the cap: another endpoint may allow more */
+    RF_RULE_PLAN_LIMIT = 1u << 7,  /* the plan sets the cap: another endpoint may allow more */
+    RF_RULE_RESULTS = 1u << 8      /* the results are too many, not the blocks */
 };
 
 /** The pairs of letters that occur in a text, as 256 bits: a rule one of whose pairs is not in the
