@@ -43,9 +43,9 @@ struct rf_rule {
     uint8_t n_status, n_codes, n_texts;
     struct {
         int16_t lo, hi;
-    } status[RF_RULE_STATUS_MAX]; /* any of them */
-    int64_t code[RF_RULE_CODES_MAX]; /* any of them */
-    const char *methods;             /* patterns with commas between; NULL: any */
+    } status[RF_RULE_STATUS_MAX];        /* any of them */
+    int64_t code[RF_RULE_CODES_MAX];     /* any of them */
+    const char *methods;                 /* patterns with commas between; NULL: any */
     const char *text[RF_RULE_TEXTS_MAX]; /* lower case; all of them */
     struct rf_pairs pairs;               /* of its texts */
     uint64_t again_ns;                   /* class wait: ask again after; RF_NEVER: not said */
