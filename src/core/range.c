@@ -246,41 +246,53 @@ static void add_number(struct rf_buf *b, const struct rf_range_place *place, uin
         rf_buf_u64(b, v);
 }
 
-/* The params from `*at` up to an end of the range, and the end. */
-static void write_end(const struct rf_range *r, struct rpcfan_slice params,
-                      const struct rf_range_place *place, const char *name, uint64_t v, size_t *at,
-                      struct rf_buf *out)
+/* A write under way. */
+struct writer {
+    const struct rf_range *r;
+    struct rpcfan_slice params;
+    size_t at; /* of params is written */
+    struct rf_buf *out;
+};
+
+static size_t place_of(const struct rf_range *r, const struct rf_range_place *place)
 {
-    size_t to = place->len > 0 ? place->at : r->insert_at;
-    rf_buf_add(out, params.data + *at, to - *at);
-    *at = to + place->len;
+    return place->len > 0 ? place->at : r->insert_at;
+}
+
+/* The params up to an end of the range, and the end. */
+static void write_end(struct writer *w, const struct rf_range_place *place, const char *name,
+                      uint64_t v)
+{
+    size_t to = place_of(w->r, place);
+    rf_buf_add(w->out, w->params.data + w->at, to - w->at);
+    w->at = to + place->len;
     if (place->len > 0) {
-        add_number(out, place, v);
-    } else if (r->positional) {
-        rf_buf_char(out, ',');
-        add_number(out, place, v);
+        add_number(w->out, place, v);
+    } else if (w->r->positional) {
+        rf_buf_char(w->out, ',');
+        add_number(w->out, place, v);
     } else {
-        rf_buf_printf(out, "\"%s\":", name);
-        add_number(out, place, v);
-        if (!r->empty || place == &r->at_from)
-            rf_buf_char(out, ',');
+        rf_buf_printf(w->out, "\"%s\":", name);
+        add_number(w->out, place, v);
+        if (!w->r->empty || place == &w->r->at_from)
+            rf_buf_char(w->out, ',');
     }
 }
 
 bool rf_range_write(const struct rf_range *r, struct rpcfan_slice params, uint64_t from,
                     uint64_t to, struct rf_buf *out)
 {
-    size_t before = out->len, at = 0;
-    size_t from_at = r->at_from.len > 0 ? r->at_from.at : r->insert_at;
-    size_t to_at = r->at_to.len > 0 ? r->at_to.at : r->insert_at;
+    struct writer w = {r, params, 0, out};
+    size_t before = out->len;
+    bool from_first = place_of(r, &r->at_from) <= place_of(r, &r->at_to);
     if (from > to)
         return false;
-    if (from_at <= to_at)
-        write_end(r, params, &r->at_from, "fromBlock", from, &at, out);
-    write_end(r, params, &r->at_to, "toBlock", to, &at, out);
-    if (from_at > to_at)
-        write_end(r, params, &r->at_from, "fromBlock", from, &at, out);
-    rf_buf_add(out, params.data + at, params.len - at);
+    if (from_first)
+        write_end(&w, &r->at_from, "fromBlock", from);
+    write_end(&w, &r->at_to, "toBlock", to);
+    if (!from_first)
+        write_end(&w, &r->at_from, "fromBlock", from);
+    rf_buf_add(out, params.data + w.at, params.len - w.at);
     if (out->failed)
         out->len = before;
     return !out->failed;
