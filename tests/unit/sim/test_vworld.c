@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "core/state.h"
 #include "sim/vworld.h"
 
 /* A world of `n` equal clients on one endpoint. */
@@ -228,6 +229,35 @@ static void test_vworld_ghosts_are_charged(void **state)
     fleet_fini(&f);
 }
 
+/* So does one that a close takes back on its way. */
+static void test_vworld_aborted_leave_ghosts(void **state)
+{
+    (void)state;
+    struct fleet f;
+    fleet_init(&f);
+    f.node.travel = (struct rf_vdist){.base_ns = 300 * RF_MS};
+    f.load.per_s = 20;
+    fleet_start(&f, 1, 8);
+    rf_vworld_run(&f.w, 200 * RF_MS);
+    assert_true(rf_vworld_sum(&f.w).exchanges > 0);
+    assert_int_equal(f.node.requests, 0);
+    uint64_t sent = rf_vworld_sum(&f.w).exchanges;
+    fleet_fini(&f);
+    assert_int_equal(f.node.ghosts, sent);
+}
+
+static void test_vworld_clients_have_seeds_of_their_own(void **state)
+{
+    (void)state;
+    struct fleet f;
+    fleet_init(&f);
+    fleet_start(&f, 2, 8);
+    const struct rf_rng *a = &rf_vshell_core(f.w.client[0].shell)->rng;
+    const struct rf_rng *b = &rf_vshell_core(f.w.client[1].shell)->rng;
+    assert_memory_not_equal(a, b, sizeof *a);
+    fleet_fini(&f);
+}
+
 static void test_vworld_settled_sees_what_is_out(void **state)
 {
     (void)state;
@@ -276,6 +306,8 @@ int main(void)
         cmocka_unit_test(test_vworld_turns_away_over_its_cap),
         cmocka_unit_test(test_vworld_time_goes_on_though_all_fails),
         cmocka_unit_test(test_vworld_ghosts_are_charged),
+        cmocka_unit_test(test_vworld_aborted_leave_ghosts),
+        cmocka_unit_test(test_vworld_clients_have_seeds_of_their_own),
         cmocka_unit_test(test_vworld_settled_sees_what_is_out),
         cmocka_unit_test(test_vworld_load_can_change),
         cmocka_unit_test(test_jain),
