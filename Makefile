@@ -54,7 +54,9 @@ EXAMPLE_SRC := $(sort $(wildcard examples/*.c))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 bin = $(patsubst %.c,$(BUILD)/%,$(1))
-LIB_OBJ := $(call obj,$(LIB_SRC))
+# the rule table, compiled in
+GEN_OBJ := $(BUILD)/gen/rules_text.o
+LIB_OBJ := $(call obj,$(LIB_SRC)) $(GEN_OBJ)
 CMD_OBJ := $(call obj,$(CMD_SRC))
 # all of the command but its main: what tests link
 PART_OBJ := $(filter-out %/main.o,$(CMD_OBJ))
@@ -70,6 +72,16 @@ $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(SAY) CC $<
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/gen/rules_text.c: src/core/rules.conf Makefile
+	@mkdir -p $(@D)
+	$(SAY) GEN $@
+	$(Q){ printf '#include "core/rules.h"\nconst char rf_rules_builtin[] = {\n'; \
+	  od -An -v -tu1 $< | sed -e 's/^ *//' -e 's/  */,/g' -e 's/$$/,/'; printf '0};\n'; } >$@
+
+$(BUILD)/gen/%.o: $(BUILD)/gen/%.c src/core/rules.h
+	$(SAY) CC $<
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 $(BUILD)/librpcfan.a: $(LIB_OBJ)
 	$(SAY) AR $@
