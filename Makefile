@@ -48,6 +48,8 @@ SCEN_SRC := $(sort $(wildcard tests/scenario/*.c))
 INT_SRC := $(sort $(wildcard tests/integration/test_*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
+# two programs of several files each: what is not a main belongs to both
+BARS_SRC := $(sort $(wildcard tests/bars/*.c))
 EXAMPLE_SRC := $(sort $(wildcard examples/*.c))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -105,6 +107,9 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TESTLIB_OBJ) $(PART_OBJ) $(BUILD)/lib
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CMD_LIBS) -lcmocka -ldl
 
+BARS_BIN := $(BUILD)/tests/bars/bars $(BUILD)/tests/bars/fleet
+$(BARS_BIN): $(filter-out %/bars.o %/fleet.o,$(call obj,$(BARS_SRC)))
+
 $(BUILD)/examples/%: examples/%.c $(BUILD)/librpcfan.a
 	@mkdir -p $(@D)
 	$(SAY) EXAMPLE $@
@@ -150,6 +155,11 @@ real: all ## against a real Ethereum node (anvil, from npm)
 bench: all $(BENCH_BIN) ## speed and memory, as ratios against bare libcurl in the same run
 	$(Q)scripts/bench
 
+bars: $(BARS_BIN) ## the bars: figures of five seeds in virtual time, exit 1 where one is missed
+	$(Q)$(BUILD)/tests/bars/bars
+fleet: $(BARS_BIN) ## the fleet study: many clients on one key; rewrites docs/fleet.csv, .svg and the table
+	$(Q)scripts/fleet
+
 # The sanitizers run every test program; the shell scripts run once, without them, in `check`.
 asan: ## address and undefined-behaviour sanitizers
 	$(Q)$(MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined sanitized
@@ -161,7 +171,7 @@ sanitized: all $(UNIT_BIN) $(SCEN_BIN) $(INT_BIN)
 	$(Q)UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 scripts/run-tests sanitized $(UNIT_BIN) $(SCEN_BIN) $(INT_BIN)
 
 valgrind: $(UNIT_BIN) $(SCEN_BIN) ## unit tests and scenarios under valgrind
-	$(Q)for t in $(filter-out %_props %_accounting %_random %_bars,$(UNIT_BIN)) $(SCEN_BIN); do \
+	$(Q)for t in $(filter-out %_props %_accounting %_random,$(UNIT_BIN)) $(SCEN_BIN); do \
 	  echo "$$t"; valgrind -q --error-exitcode=9 --leak-check=full $$t >/dev/null 2>$(BUILD)/valgrind.log || \
 	  { cat $(BUILD)/valgrind.log; exit 1; }; done
 
@@ -236,6 +246,6 @@ dist: ## build/rpcfan-VERSION.tar.gz of what is committed
 clean: ## remove build/
 	rm -rf $(BUILD)
 
-.PHONY: all help install-deps tests-build demo unit scenario integration check real bench asan tsan \
+.PHONY: all help install-deps tests-build demo unit scenario integration check real bench bars fleet asan tsan \
         ubsan sanitized valgrind coverage fuzz fuzz-smoke format format-check tidy gates docs man \
         install uninstall dist clean
