@@ -48,6 +48,7 @@ SCEN_SRC := $(sort $(wildcard tests/scenario/*.c))
 INT_SRC := $(sort $(wildcard tests/integration/test_*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
+BARS_REAL_SRC := $(sort $(wildcard tests/bars/real/*.c))
 EXAMPLE_SRC := $(sort $(wildcard examples/*.c))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -93,6 +94,12 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TESTLIB_OBJ) $(PART_OBJ) $(BUILD)/lib
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CMD_LIBS) -lcmocka -ldl
 
+BARS_REAL := $(BUILD)/tests/bars/real/bars_real
+$(BARS_REAL): $(call obj,$(BARS_REAL_SRC)) $(PART_OBJ) $(BUILD)/librpcfan.a
+	@mkdir -p $(@D)
+	$(SAY) LD $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CMD_LIBS) -ldl
+
 $(BUILD)/examples/%: examples/%.c $(BUILD)/librpcfan.a
 	@mkdir -p $(@D)
 	$(SAY) EXAMPLE $@
@@ -134,6 +141,9 @@ check: tests-build ## all tests that need nothing but Debian's packages
 real: all ## against a real Ethereum node (anvil, from npm)
 	$(Q)scripts/install-deps --real
 	$(Q)tests/real/run
+
+bars-real: all $(BARS_REAL) ## bars over loopback against the fake node, some minutes; BAR13_MINUTES=10 for bar 13 at full length
+	$(Q)BAR13_MINUTES=$(BAR13_MINUTES) tests/bars/real/run
 
 bench: all $(BENCH_BIN) ## speed and memory, as ratios against bare libcurl in the same run
 	$(Q)scripts/bench
@@ -224,6 +234,6 @@ dist: ## build/rpcfan-VERSION.tar.gz of what is committed
 clean: ## remove build/
 	rm -rf $(BUILD)
 
-.PHONY: all help install-deps tests-build demo unit scenario integration check real bench asan tsan \
+.PHONY: all help install-deps tests-build demo unit scenario integration check real bars-real bench asan tsan \
         ubsan sanitized valgrind coverage fuzz fuzz-smoke format format-check tidy gates docs man \
         install uninstall dist clean
