@@ -142,6 +142,10 @@ real: all ## against a real Ethereum node (anvil, from npm)
 	$(Q)scripts/install-deps --real
 	$(Q)tests/real/run
 
+peers: all ## the same calls by viem, ethers and rpcfan (viem and ethers from npm)
+	$(Q)scripts/install-deps --real
+	$(Q)tests/real/peers/run
+
 bars-real: all $(BARS_REAL) ## bars over loopback against the fake node, some minutes; BAR13_MINUTES=10 for bar 13 at full length
 	$(Q)BAR13_MINUTES=$(BAR13_MINUTES) tests/bars/real/run
 
@@ -234,6 +238,6 @@ dist: ## build/rpcfan-VERSION.tar.gz of what is committed
 clean: ## remove build/
 	rm -rf $(BUILD)
 
-.PHONY: all help install-deps tests-build demo unit scenario integration check real bars-real bench asan tsan \
+.PHONY: all help install-deps tests-build demo unit scenario integration check real peers bars-real bench asan tsan \
         ubsan sanitized valgrind coverage fuzz fuzz-smoke format format-check tidy gates docs man \
         install uninstall dist clean
