@@ -28,7 +28,7 @@ static unsigned missed;
 static void row(const char *bar, const char *scenario, const char *measure, const char *limit,
                 double figure, bool met)
 {
-    printf("%-4s %-34s %-30s %12s %12.4g  %s\n", bar, scenario, measure, limit, figure,
+    printf("%-4s %-37s %-30s %12s %12.4g  %s\n", bar, scenario, measure, limit, figure,
            met ? "ok" : "MISSED");
     fflush(stdout);
     missed += !met;
