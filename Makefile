@@ -52,7 +52,8 @@ EXAMPLE_SRC := $(sort $(wildcard examples/*.c))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 bin = $(patsubst %.c,$(BUILD)/%,$(1))
-LIB_OBJ := $(call obj,$(LIB_SRC))
+PROFILES := $(sort $(wildcard configs/profiles/*.yaml))
+LIB_OBJ := $(call obj,$(LIB_SRC)) $(BUILD)/obj/gen/profiles.o
 CMD_OBJ := $(call obj,$(CMD_SRC))
 # all of the command but its main: what tests link
 PART_OBJ := $(filter-out %/main.o,$(CMD_OBJ))
@@ -65,6 +66,16 @@ TESTLIB_OBJ := $(call obj,$(TESTLIB_SRC))
 all: $(BUILD)/rpcfan $(BUILD)/librpcfan.a $(BUILD)/librpcfan.so $(BUILD)/rpcfan.pc ## the command and the libraries
 
 $(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(SAY) CC $<
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/gen/profiles.c: $(PROFILES) scripts/embed-profiles
+	@mkdir -p $(@D)
+	$(SAY) GEN $@
+	$(Q)scripts/embed-profiles $(PROFILES) > $@
+
+$(BUILD)/obj/gen/profiles.o: $(BUILD)/gen/profiles.c
 	@mkdir -p $(@D)
 	$(SAY) CC $<
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
