@@ -24,6 +24,10 @@ struct rf_cli {
     const char *config_path;              /* of -c; NULL: none */
     const char *network;                  /* of -n; NULL: the first */
     uint64_t deadline_ms;                 /* of --deadline; 0: the network's */
+    enum rpcfan_policy policy;            /* of each call, as in rpcfan_request */
+    uint32_t quorum;
+    enum rpcfan_split split;
+    const char *state_path; /* of --state; NULL: none */
     int log_level;
     int log_json;
     int no_progress;

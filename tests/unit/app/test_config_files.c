@@ -86,14 +86,21 @@ static void test_example_evm_multi(void **state)
     const struct rpcfan_network_options *eth = &o->networks[0];
     assert_int_equal(eth->n_endpoints, 4);
     assert_string_equal(eth->endpoints[0].url, "https://eth-mainnet.g.alchemy.com/v2/alk");
-    assert_int_equal(eth->endpoints[1].n_weights, eth->endpoints[0].n_weights);
+    assert_int_equal(o->n_accounts, 1);
+    assert_string_equal(eth->endpoints[0].account, "alchemy");
+    assert_int_equal(eth->endpoints[0].n_limits, 0);
+    assert_int_equal(eth->endpoints[0].batch, 50);
+    assert_int_equal(eth->endpoints[1].limits[0].count, 4000);
+    assert_int_equal(eth->endpoints[1].batch_cost, 1);
     assert_int_equal(eth->endpoints[1].limits[0].unit, RPCFAN_WEIGHT);
     assert_string_equal(eth->endpoints[2].url, "https://example.quiknode.pro/");
     assert_string_equal(eth->endpoints[2].headers[0], "Authorization: Bearer qnt");
     assert_int_equal(eth->endpoints[3].priority, 2);
     assert_string_equal(o->networks[1].endpoints[0].url,
                         "https://base-mainnet.g.alchemy.com/v2/alk");
-    assert_int_equal(o->networks[1].endpoints[0].n_weights, eth->endpoints[0].n_weights);
+    assert_string_equal(o->networks[1].endpoints[0].account, "alchemy");
+    assert_int_equal(o->networks[1].endpoints[0].n_weights, eth->endpoints[0].n_weights - 2);
+    assert_int_equal(o->networks[1].endpoints[1].batch, 10);
     rf_config_free(cfg);
 
     unsetenv("INFURA_KEY");
