@@ -216,8 +216,8 @@ static bool close_object(struct canon *c, const struct level *l)
 {
     bool ok = true;
     end_member(c, l);
-    struct member *m = AT(c->pending, struct member, l->pending);
     size_t n = LEN(c->pending, struct member) - l->pending;
+    struct member *m = n > 0 ? AT(c->pending, struct member, l->pending) : NULL;
     size_t n_objects = LEN(c->objects, struct object);
     size_t keys_len = n > 0 ? m[0].key : c->keys.len; /* before the sort */
     rf_buf_char(c->out, '}');
