@@ -170,6 +170,20 @@ static void test_pause_resumes_with_one_call(void **state)
     assert_true(n >= 1 && n <= 3); /* the tolerance, and nothing for the time of the trial */
 }
 
+static void test_pause_forgets_what_was_due(void **state)
+{
+    (void)state;
+    struct rf_rate r;
+    rf_rate_init(&r, 0.1, 0, false, 0);
+    assert_int_equal(send_calls(&r, 20, 0), 1); /* the next one in 10 s */
+    rf_rate_resume(&r, RF_SEC);
+    rf_rate_settle(&r, 1, RF_RATE_LOST, RF_SEC);
+    assert_int_equal(send_calls(&r, 20, RF_SEC), 1);
+    rf_rate_init(&r, 0, 200, false, 0); /* ramping below a bound: no burst either */
+    rf_rate_resume(&r, RF_SEC);
+    assert_int_equal(send_calls(&r, 20, RF_SEC), 1);
+}
+
 static void test_paced_gap_and_late_credit(void **state)
 {
     (void)state;
@@ -291,6 +305,7 @@ int main(void)
         cmocka_unit_test(test_epoch_cuts_once),
         cmocka_unit_test(test_barren_epochs_stop_cutting),
         cmocka_unit_test(test_pause_resumes_with_one_call),
+        cmocka_unit_test(test_pause_forgets_what_was_due),
         cmocka_unit_test(test_paced_gap_and_late_credit),
         cmocka_unit_test(test_growth_start_recovery_hold_probe),
         cmocka_unit_test(test_growth_not_while_unused),
