@@ -1,14 +1,14 @@
 /* rate.c - the learned rate of an endpoint whose limit is unknown, shrinking or shared.
  *
  * Example: a server permits 10 calls/s, counted over 10 s, and says so nowhere. Ramp: 16 calls in
- * flight, and a quarter of a call more for each one served. After 0.5 s it has served 100 and
- * refuses with "Retry-After: 10"; about 30 calls more were on their way and are refused too. It
- * took 100 in 0.5 s and will take none for 10 s: 100 / 10.5 = 9.5/s is the ceiling, and the rate
- * 0.9 * 9.5 = 8.6/s. The other 29 refusals are of the same epoch and cut nothing. After the pause
- * one call goes alone, and when it is served, a call each 117 ms. In half a second the rate is back
- * at 0.97 of the ceiling, 9.2/s; there it holds. 15 s after the pause it begins to probe upward, by
- * 0.25 % a second, doubling each 10 s to at most 4 %; past 10/s after some 40 s the next refusal
- * comes, a single call in about 400.
+ * flight, and a quarter of a call more for each one served. After 0.4 s it has served 100 and
+ * refuses with "Retry-After: 10"; 30 calls more are on their way and are refused too. It took 100
+ * (and one for the rounding) in 0.4 s and will take none for 10 s: 101 / 10.4 = 9.7/s is the
+ * ceiling, and the rate 0.9 * 9.7 = 8.7/s. The other refusals are of the same epoch and cut
+ * nothing. After the pause one call goes alone, and when it is served, a call each 115 ms. Half a
+ * second later the rate is back at 0.97 of the ceiling, 9.4/s; there it holds. 15 s after the pause
+ * it begins to probe upward, by 0.25 % a second, doubling each 10 s to at most 4 %. So each 30 s or
+ * so it meets the limit again, and one call in about 300 is refused.
  *
  * | constant        | value    | why                                                             |
  * |-----------------|----------|-----------------------------------------------------------------|
