@@ -25,8 +25,8 @@ struct rf_cli {
     const char *network;                  /* of -n; NULL: the first */
     const char *rules;                    /* text of --rules' file; NULL: none */
     int has_family;
-    enum rpcfan_family family;            /* of --family; valid with has_family */
-    uint64_t deadline_ms;                 /* of --deadline; 0: the network's */
+    enum rpcfan_family family; /* of --family; valid with has_family */
+    uint64_t deadline_ms;      /* of --deadline; 0: the network's */
     int log_level;
     int log_json;
     int no_progress;

@@ -81,10 +81,8 @@ static void test_explain_shows_own_rules(void **state)
 {
     (void)state;
     struct rf_buf out = {0};
-    struct rf_explain e = {.rules = rules,
-                           .status = 200,
-                           .retry_after_ns = 1500 * RF_MS,
-                           .body = {"Blue", 4}};
+    struct rf_explain e = {
+        .rules = rules, .status = 200, .retry_after_ns = 1500 * RF_MS, .body = {"Blue", 4}};
     assert_int_equal(rf_explain_text(&e, &out), RPCFAN_OK);
     rf_buf_char(&out, '\0');
     assert_string_equal(out.data,
@@ -101,10 +99,25 @@ static void test_explain_shows_own_rules(void **state)
 static void test_explain_json_is_json(void **state)
 {
     (void)state;
-    static const char *const bits[] = {
-        "{", "}", "[", "]", ",", "\"id\":1", "\"error\":", "{\"code\":-32005,\"message\":\"",
-        "\"}", "rate limit 5/s", "\\\"", "null", "\"result\":", "1", "<html>", "\xff",
-        "block range should work: [0x1, 0x2]", "\"error\":{\"code\":-32016}", "\n"};
+    static const char *const bits[] = {"{",
+                                       "}",
+                                       "[",
+                                       "]",
+                                       ",",
+                                       "\"id\":1",
+                                       "\"error\":",
+                                       "{\"code\":-32005,\"message\":\"",
+                                       "\"}",
+                                       "rate limit 5/s",
+                                       "\\\"",
+                                       "null",
+                                       "\"result\":",
+                                       "1",
+                                       "<html>",
+                                       "\xff",
+                                       "block range should work: [0x1, 0x2]",
+                                       "\"error\":{\"code\":-32016}",
+                                       "\n"};
     struct rf_rng rng;
     rf_rng_init(&rng, 4);
     for (uint32_t i = 0; i < 100000; i++) {
