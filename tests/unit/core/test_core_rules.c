@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "core/core.h"
 #include "core/rules.h"
 
 static struct rf_rules *must_read(const char *text)
@@ -206,6 +207,31 @@ static void test_rules_too_many_are_refused(void **state)
     rf_buf_fini(&text);
 }
 
+static void test_rules_bad_ones_stop_a_core(void **state)
+{
+    (void)state;
+    struct rpcfan_endpoint_options ep;
+    struct rpcfan_network_options net;
+    struct rpcfan_options o;
+    struct rpcfan_error err = {0};
+    struct rf_core *core = NULL;
+    rpcfan_endpoint_options_init(&ep);
+    rpcfan_network_options_init(&net);
+    rpcfan_options_init(&o);
+    ep.url = "http://127.0.0.1:1";
+    net.endpoints = &ep;
+    net.n_endpoints = 1;
+    o.networks = &net;
+    o.n_networks = 1;
+    o.rules = "\na rate";
+    assert_int_equal(rf_core_new(&o, 1, 0, NULL, &core, &err), RPCFAN_ECONFIG);
+    assert_null(core);
+    assert_non_null(strstr(err.text, "rules line 2: it would match every answer"));
+    o.rules = "a rate \"x\"";
+    assert_int_equal(rf_core_new(&o, 1, 0, NULL, &core, &err), RPCFAN_OK);
+    rf_core_free(core);
+}
+
 static void test_rules_memory_runs_out(void **state)
 {
     (void)state;
@@ -234,6 +260,7 @@ int main(void)
         cmocka_unit_test(test_rules_what_a_rule_knows),
         cmocka_unit_test(test_rules_mistakes_are_told_with_line_and_remedy),
         cmocka_unit_test(test_rules_too_many_are_refused),
+        cmocka_unit_test(test_rules_bad_ones_stop_a_core),
         cmocka_unit_test(test_rules_memory_runs_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -130,6 +130,7 @@ static void test_told_rate_forms(void **state)
         {"\"allowed_rps\":null", 0, 0, false},
         {"requests_per_unit:0 unit:MINUTE", 0, 0, false},
         {"requests_per_unit:5 unit:FORTNIGHT", 0, 0, false},
+        {"31/s used, 25/s allowed, 500/s for more", 25, 1000, false},
         {"open 24/7", 0, 0, false},
         {"https://x.example/v1/second/2/s", 0, 0, false},
         {"10 per cent", 0, 0, false},
