@@ -50,12 +50,14 @@ FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
 # two programs of several files each: what is not a main belongs to both
 BARS_SRC := $(sort $(wildcard tests/bars/*.c))
+BARS_REAL_SRC := $(sort $(wildcard tests/bars/real/*.c))
 EXAMPLE_SRC := $(sort $(wildcard examples/*.c))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 bin = $(patsubst %.c,$(BUILD)/%,$(1))
 # the rule table, compiled in
-GEN_OBJ := $(BUILD)/gen/rules_text.o
+GEN_OBJ := $(BUILD)/gen/rules_text.o $(BUILD)/gen/profiles.o
+PROFILES := $(sort $(wildcard configs/profiles/*.yaml))
 LIB_OBJ := $(call obj,$(LIB_SRC)) $(GEN_OBJ)
 CMD_OBJ := $(call obj,$(CMD_SRC))
 # all of the command but its main: what tests link
@@ -73,13 +75,18 @@ $(BUILD)/obj/%.o: %.c
 	$(SAY) CC $<
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+$(BUILD)/gen/profiles.c: $(PROFILES) scripts/embed-profiles
+	@mkdir -p $(@D)
+	$(SAY) GEN $@
+	$(Q)scripts/embed-profiles $(PROFILES) > $@
+
 $(BUILD)/gen/rules_text.c: src/core/rules.conf Makefile
 	@mkdir -p $(@D)
 	$(SAY) GEN $@
 	$(Q){ printf '#include "core/rules.h"\nconst char rf_rules_builtin[] = {\n'; \
 	  od -An -v -tu1 $< | sed -e 's/^ *//' -e 's/  */,/g' -e 's/$$/,/'; printf '0};\n'; } >$@
 
-$(BUILD)/gen/%.o: $(BUILD)/gen/%.c src/core/rules.h
+$(BUILD)/gen/%.o: $(BUILD)/gen/%.c src/core/rules.h src/app/profile.h
 	$(SAY) CC $<
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
@@ -109,6 +116,11 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TESTLIB_OBJ) $(PART_OBJ) $(BUILD)/lib
 
 BARS_BIN := $(BUILD)/tests/bars/bars $(BUILD)/tests/bars/fleet
 $(BARS_BIN): $(filter-out %/bars.o %/fleet.o,$(call obj,$(BARS_SRC)))
+BARS_REAL := $(BUILD)/tests/bars/real/bars_real
+$(BARS_REAL): $(call obj,$(BARS_REAL_SRC)) $(PART_OBJ) $(BUILD)/librpcfan.a
+	@mkdir -p $(@D)
+	$(SAY) LD $@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CMD_LIBS) -ldl
 
 $(BUILD)/examples/%: examples/%.c $(BUILD)/librpcfan.a
 	@mkdir -p $(@D)
@@ -151,6 +163,13 @@ check: tests-build ## all tests that need nothing but Debian's packages
 real: all ## against a real Ethereum node (anvil, from npm)
 	$(Q)scripts/install-deps --real
 	$(Q)tests/real/run
+
+peers: all ## the same calls by viem, ethers and rpcfan (viem and ethers from npm)
+	$(Q)scripts/install-deps --real
+	$(Q)tests/real/peers/run
+
+bars-real: all $(BARS_REAL) ## bars over loopback against the fake node, some minutes; BAR13_MINUTES=10 for bar 13 at full length
+	$(Q)BAR13_MINUTES=$(BAR13_MINUTES) tests/bars/real/run
 
 bench: all $(BENCH_BIN) ## speed and memory, as ratios against bare libcurl in the same run
 	$(Q)scripts/bench
@@ -246,6 +265,6 @@ dist: ## build/rpcfan-VERSION.tar.gz of what is committed
 clean: ## remove build/
 	rm -rf $(BUILD)
 
-.PHONY: all help install-deps tests-build demo unit scenario integration check real bench bars fleet asan tsan \
+.PHONY: all help install-deps tests-build demo unit scenario integration check real peers bench bars fleet bars-real asan tsan \
         ubsan sanitized valgrind coverage fuzz fuzz-smoke format format-check tidy gates docs man \
         install uninstall dist clean

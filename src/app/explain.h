@@ -14,7 +14,8 @@ struct rf_explain {
     int status;
     uint64_t retry_after_ns; /* RF_NEVER: none */
     struct rpcfan_slice body;
-    uint32_t batch; /* calls that were sent in one batch; 1: a single; 0: as many as the body holds */
+    uint32_t
+        batch; /* calls that were sent in one batch; 1: a single; 0: as many as the body holds */
 };
 
 /** One part of an answer. */

@@ -68,10 +68,10 @@ static const struct {
 static const char *const families[] = {
     [RPCFAN_GENERIC] = "generic", [RPCFAN_EVM] = "evm", [RPCFAN_SOLANA] = "solana"};
 
-static const char *const actions[] = {[RF_ACT_DELIVER] = "deliver", [RF_ACT_REQUEUE] = "requeue",
-                                      [RF_ACT_BENCH] = "bench",     [RF_ACT_ELSEWHERE] = "elsewhere",
-                                      [RF_ACT_LATER] = "later",     [RF_ACT_SPLIT] = "split",
-                                      [RF_ACT_RETRY] = "retry"};
+static const char *const actions[] = {
+    [RF_ACT_DELIVER] = "deliver",     [RF_ACT_REQUEUE] = "requeue", [RF_ACT_BENCH] = "bench",
+    [RF_ACT_ELSEWHERE] = "elsewhere", [RF_ACT_LATER] = "later",     [RF_ACT_SPLIT] = "split",
+    [RF_ACT_RETRY] = "retry"};
 
 const char *rf_explain_meaning(enum rf_class c)
 {
@@ -130,7 +130,8 @@ static void add_hints(struct rf_buf *b, const struct rf_verdict *v)
         add_time(b, v->again_ns);
     }
     if (v->told_count > 0) {
-        add_number(b, start, "at most ", v->told_count, v->told_credits ? " credits in " : " calls in ");
+        add_number(b, start, "at most ", v->told_count,
+                   v->told_credits ? " credits in " : " calls in ");
         add_time(b, v->told_window_ns);
     }
     add_number(b, start, "at most ", v->told_batch, " calls a batch");

@@ -23,7 +23,14 @@ struct rf_cli {
     const struct rpcfan_options *options; /* from -c or -u; NULL where neither was given */
     const char *config_path;              /* of -c; NULL: none */
     const char *network;                  /* of -n; NULL: the first */
+    const char *rules;                    /* text of --rules' file; NULL: none */
+    int has_family;
+    enum rpcfan_family family;            /* of --family; valid with has_family */
     uint64_t deadline_ms;                 /* of --deadline; 0: the network's */
+    enum rpcfan_policy policy;            /* of each call, as in rpcfan_request */
+    uint32_t quorum;
+    enum rpcfan_split split;
+    const char *state_path; /* of --state; NULL: none */
     int log_level;
     int log_json;
     int no_progress;
@@ -36,6 +43,7 @@ typedef int rf_command(struct rf_cli *cli, int argc, char **argv);
 rf_command cmd_call;
 rf_command cmd_batch;
 rf_command cmd_check;
+rf_command cmd_explain;
 rf_command cmd_sim;
 
 #endif

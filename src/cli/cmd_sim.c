@@ -40,11 +40,14 @@ static const char help[] =
     "  --block-time DUR     the head grows by one each DUR (default: it stands still)\n"
     "  --churn N            balances and accounts change every N blocks (default: never)\n"
     "  --seed N             for everything random (default 1)\n"
-    "  --latency 'fixed D | uniform D D | exp D [each=D] [method=M]'\n"
+    "  --latency 'fixed D | uniform D D | exp D [each=D] [p=0..1] [method=M] [path=P]'\n"
+    "  --transit 'fixed D | uniform D D | exp D [p=0..1]'   on the way to the limits\n"
+    "  --workers 'N [method=M]'                 so many requests are served at once\n"
     "  --rate 'N/W [kind=fixed|sliding|bucket] [method=M] [refuse=http429|http200|members]\n"
     "          [status=N] [body=json|text|html|empty] [code=N] [message=T] [data=JSON]\n"
-    "          [retry-after=none|seconds|date|N] [headers=yes] [unit=calls|requests] [plus=N]\n"
-    "          [charge-refused=yes]'\n"
+    "          [retry-after=none|seconds|date|N] [headers=no|yes|epoch|fields|list]\n"
+    "          [unit=calls|requests] [plus=N] [charge-refused=yes] [path=P] [from=D] [to=D]\n"
+    "          [requests=A..B]'\n"
     "  --concurrency 'N [refusal as for --rate]'\n"
     "  --batch-max 'N [shape=geth|erigon|base|proxyd|drpc|ronin|ankr|infura|alchemy|object|\n"
     "               http400|empty|null-array] [method=M]'   0 refuses every batch\n"
@@ -55,7 +58,8 @@ static const char help[] =
     "  --track METHOD                           count these calls, for tests\n"
     "  --fault 'KIND [when] [parameters]'       see below; may be given often\n"
     "\n"
-    "When: p=0..1, every=K, requests=A..B, times=N, from=D, to=D, method=M, only=single|batch.\n"
+    "When: p=0..1, every=K, requests=A..B, times=N, from=D, to=D, method=M, path=P,\n"
+    "  only=single|batch.\n"
     "Faults: refuse accept-reset http-error html rpc-error null ids shuffle missing duplicate\n"
     "  extra object array empty-array invalid-json invalid-utf8 bom pretty empty gzip deflate\n"
     "  chunked until-close early huge-headers reset close truncate hang drip endless\n"
@@ -87,10 +91,10 @@ static int usage(const char *fmt, const char *option, const char *detail)
 
 static bool is_behaviour(const char *name)
 {
-    static const char *const names[] = {"family",      "chain-id",  "head",     "block-time",
-                                        "churn",       "seed",      "latency",  "rate",
-                                        "concurrency", "batch-max", "body-max", "response-max",
-                                        "keepalive",   "answer",    "track",    "fault"};
+    static const char *const names[] = {
+        "family",   "chain-id",     "head",      "block-time", "churn",       "seed",
+        "latency",  "rate",         "transit",   "workers",    "concurrency", "batch-max",
+        "body-max", "response-max", "keepalive", "answer",     "track",       "fault"};
     for (size_t i = 0; i < RF_COUNT(names); i++)
         if (strcmp(names[i], name) == 0)
             return true;

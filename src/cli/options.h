@@ -1,5 +1,5 @@
 /* options.h - the global options, and the client options they amount to. Called by main.c; reads
- * the configuration and the JWT secret file, and touches nothing else. */
+ * the configuration, the JWT secret file and the rules, and touches nothing else. */
 #ifndef RF_CLI_OPTIONS_H
 #define RF_CLI_OPTIONS_H
 
@@ -7,6 +7,7 @@
 #include "base/base.h"
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/fan.h"
 
 #define RF_GLOBAL_URLS_MAX 64
 #define RF_GLOBAL_RATES_MAX 16
@@ -16,7 +17,7 @@ struct rf_config;
 
 /** The options as given. Zero-initialised is empty and valid. Strings are argv's own. */
 struct rf_globals {
-    const char *config, *network, *cacert, *jwt_file;
+    const char *config, *network, *cacert, *jwt_file, *rules_file;
     const char *url[RF_GLOBAL_URLS_MAX];
     size_t n_urls;
     const char *header[RF_GLOBAL_HEADERS_MAX];
@@ -27,14 +28,16 @@ struct rf_globals {
     uint64_t timeout_ms, deadline_ms; /* 0: not given */
     int family;                       /* an rpcfan_family; valid with has_family */
     int log_level;                    /* valid with has_level */
+    struct rf_fan fan;
     bool has_family, has_level, log_json, http2, no_progress, help, version;
 
-    struct rf_config *cfg; /* what rf_globals_build() made, from here on */
+    struct rf_config *cfg; /* of -c or of --profile: what rf_globals_build() made, from here on */
     struct rpcfan_options options;
     struct rpcfan_network_options *networks;
     struct rpcfan_endpoint_options *endpoints; /* of all networks, in order */
     const char **headers; /* lists of all endpoints: the file's and --header's */
     char *jwt_secret;
+    char *rules; /* text of rules_file */
     struct rf_stderr_log log;
 };
 

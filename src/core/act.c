@@ -16,6 +16,7 @@
 #define REQUEUES_MAX 8
 #define ABSENT_NS (300 * RF_SEC) /* a method that an endpoint lacks is asked for again then */
 #define NEAR_TIP 64 /* a block that is missing further down is pruned, and no lag */
+#define MAYBE_DEPTH 3 /* splits on a mere suspicion */
 #define LATERS_MAX 50
 #define LATER_NS (400 * RF_MS)
 #define LATER_MAX_NS (10 * RF_SEC)
@@ -233,8 +234,9 @@ static bool turned(struct rf_settle *s, struct rf_call *c, const struct rf_verdi
         return rf_split_refused(s->core, c, s->ep, v, s->now_ns);
     case RF_CLASS_TOO_BIG:
         return s->ex->n == 1 && rf_split_refused(s->core, c, s->ep, v, s->now_ns);
-    default:
-        return false;
+    default: /* a node that gave up on it may manage less */
+        return v->maybe_range && c->tries == 0 && c->depth < MAYBE_DEPTH &&
+               rf_split_refused(s->core, c, s->ep, v, s->now_ns);
     }
 }
 

@@ -296,8 +296,7 @@ static void read_hints(struct rf_verdict *v, const struct subject *s)
         break;
     case RF_CLASS_SPLIT_RANGE:
         v->told_blocks = rf_told_blocks(s->text, s->len);
-        v->told_range.any =
-            rf_told_range(s->text, s->len, &v->told_range.from, &v->told_range.to);
+        v->told_range.any = rf_told_range(s->text, s->len, &v->told_range.from, &v->told_range.to);
         break;
     case RF_CLASS_SPLIT_FILTER:
         v->told_inputs = rf_told_inputs(s->text, s->len);
@@ -321,10 +320,11 @@ static void read_flags(struct rf_verdict *v, unsigned flags)
     v->sender = (flags & RF_RULE_SENDER) != 0;
     v->maybe_range = (flags & RF_RULE_MAYBE_RANGE) != 0;
     v->plan_limit = (flags & RF_RULE_PLAN_LIMIT) != 0;
+    v->by_results = (flags & RF_RULE_RESULTS) != 0;
 }
 
-/* What is about a call and not about the node or the batch: where one answer of this kind stands for
- * a batch as a whole, it is one call's, and nobody knows which. */
+/* What is about a call and not about the node or the batch: where one answer of this kind stands
+ * for a batch as a whole, it is one call's, and nobody knows which. */
 static bool is_about_a_call(enum rf_class c)
 {
     enum rf_action act = rf_class_action(c);

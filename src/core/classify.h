@@ -94,6 +94,7 @@ struct rf_verdict {
     bool method_only;        /* RATE: this method alone is limited */
     bool sender;             /* RATE: the sender of the transaction is; elsewhere it is the same */
     bool daily;              /* QUOTA: until midnight UTC */
+    bool by_results;         /* SPLIT_RANGE: the results are too many, not the blocks */
     bool plan_limit;         /* SPLIT_RANGE: the plan sets the cap; others may allow more */
     bool maybe_range;        /* SERVER, TOO_BIG: a smaller block range may help */
 };

@@ -40,7 +40,8 @@ static void learn_range(struct rf_network *net, struct rf_endpoint *ep, const st
         return;
     struct rf_range_fact *r = &ep->range[ep->n_ranges++];
     *r = (struct rf_range_fact){.method_ix = ix};
-    rf_range_cap_refused(&r->cap, f->value, f->value + 1, false);
+    r->cap.cap = f->value;
+    r->cap.refused = f->value + 1;
 }
 
 static void learn_absent(struct rf_network *net, const struct rf_endpoint *ep,

@@ -128,7 +128,7 @@ bool rf_method_init(struct rf_network *net, const struct rpcfan_network_options 
 bool rf_method_account(struct rf_network *net, uint32_t account, const struct rpcfan_limit *limits,
                        size_t n)
 {
-    return copy_limits(&net->rules, RF_RULE_ACCOUNT | account, limits, n);
+    return copy_limits(&net->rules, RF_KEY_ACCOUNT | account, limits, n);
 }
 
 void rf_method_fini(struct rf_network *net)
@@ -221,7 +221,7 @@ static struct rf_price price_at(struct rf_network *net, uint32_t e, struct rpcfa
     p.account.weight = p.own.weight;
     p.own.mask = windows_of(&net->rules, e, &ep->gate.limiter, name);
     if (ep->account != NULL)
-        p.account.mask = windows_of(&net->rules, RF_RULE_ACCOUNT | ep->account->index,
+        p.account.mask = windows_of(&net->rules, RF_KEY_ACCOUNT | ep->account->index,
                                     &ep->account->gate.limiter, name);
     return p;
 }

@@ -12,10 +12,12 @@
 #include "core/need.h"
 #include "core/plan.h"
 #include "core/queue.h"
+#include "core/range.h"
 
-#define DEPTH_MAX 64
+#define DEPTH_MAX RF_RANGE_DEPTH_MAX
 #define JOINED_MAX (UINT64_C(1) << 30) /* bytes of a joined answer */
 #define AT_ONCE RF_PLAN_LEGS_MAX
+#define PIECE_BY_CAP UINT64_MAX
 
 static struct rf_range_cap *cap_of(struct rf_endpoint *ep, uint32_t method_ix, bool make)
 {
@@ -30,17 +32,26 @@ static struct rf_range_cap *cap_of(struct rf_endpoint *ep, uint32_t method_ix, b
     return &f->cap;
 }
 
-/* The longest range that every endpoint takes as far as is known; 0: nothing is known. */
-static uint64_t known_cap(struct rf_network *net, uint32_t method_ix)
+/* The endpoint that takes the shortest ranges as far as is known; NULL: nothing is known. */
+static struct rf_range_cap *least_cap(struct rf_network *net, uint32_t method_ix)
 {
-    uint64_t least = 0;
+    struct rf_range_cap *least = NULL;
     for (uint32_t i = 0; i < net->n_ep; i++) {
-        const struct rf_range_cap *cap = cap_of(&net->ep[i], method_ix, false);
-        uint64_t now = cap != NULL ? rf_range_cap_now(cap) : 0;
-        if (now > 0 && (least == 0 || now < least))
-            least = now;
+        struct rf_range_cap *cap = cap_of(&net->ep[i], method_ix, false);
+        if (cap != NULL && cap->cap > 0 && (least == NULL || cap->cap < least->cap))
+            least = cap;
     }
     return least;
+}
+
+/* How long the next piece may be; now and then longer than is proven, to find out. */
+static uint64_t piece_now(struct rf_core *core, const struct rf_plan *p)
+{
+    struct rf_range_cap *cap = least_cap(&core->net[p->network], p->parent->method_ix);
+    if (cap == NULL)
+        return p->piece;
+    uint64_t probe = rf_range_cap_probe(cap, core->now_ns);
+    return rf_min_u64(p->piece, rf_max_u64(cap->cap, probe));
 }
 
 static uint64_t length(const struct rf_range *r)
@@ -85,8 +96,7 @@ static bool add_pieces(struct rf_core *core, struct rf_plan *p)
     if (!rf_range_read(rf_call_method(c), rf_call_params(c), &r))
         return false;
     while (p->more && p->n < AT_ONCE) {
-        uint64_t cap = known_cap(&core->net[p->network], c->method_ix);
-        uint64_t piece = cap > 0 ? rf_min_u64(p->piece, cap) : p->piece;
+        uint64_t piece = piece_now(core, p);
         uint64_t end = p->last - p->next < piece ? p->last : p->next + (piece - 1);
         struct rf_buf params = {0};
         bool ok = rf_range_write(&r, rf_call_params(c), p->next, end, &params) &&
@@ -140,8 +150,8 @@ bool rf_split_start(struct rf_core *core, struct rf_call *c, uint64_t now_ns)
     struct rf_range r;
     if (c->split != RPCFAN_SPLIT_RANGE || !read_range(c, &r) || r.open_from || r.open_to)
         return false;
-    uint64_t cap = known_cap(&core->net[c->network], c->method_ix);
-    return cap > 0 && length(&r) > cap && spread(core, c, &r, cap, now_ns);
+    const struct rf_range_cap *cap = least_cap(&core->net[c->network], c->method_ix);
+    return cap != NULL && length(&r) > cap->cap && spread(core, c, &r, PIECE_BY_CAP, now_ns);
 }
 
 /* One half of the addresses each. */
@@ -161,17 +171,36 @@ static bool spread_filter(struct rf_core *core, struct rf_call *c, uint64_t now_
     return p != NULL;
 }
 
-/* How long the pieces of a refused range should be. */
-static uint64_t piece_of(const struct rf_range *r, const struct rf_verdict *v, uint64_t cap)
+static bool suggests(const struct rf_verdict *v, const struct rf_range *r)
 {
-    uint64_t len = length(r), piece = (len + 1) / 2;
-    bool told = v->told_range.any && v->told_range.from == r->from && v->told_range.to < r->to &&
-                v->told_range.to >= r->from;
-    if (told)
-        piece = v->told_range.to - r->from + 1;
-    else if (v->told_blocks > 0 && v->told_blocks < len)
-        piece = v->told_blocks;
-    return cap > 0 && cap < len ? rf_min_u64(piece, cap) : piece;
+    return v->told_range.any && v->told_range.from == r->from && v->told_range.to >= r->from &&
+           v->told_range.to < r->to;
+}
+
+/* How long the pieces of a refused range should be: as the node says, else halves. Deep down they
+ * are halves in any case, or a node that always suggests one block less would never come to an end.
+ */
+static uint64_t piece_of(const struct rf_call *c, const struct rf_range *r,
+                         const struct rf_verdict *v)
+{
+    uint64_t half = length(r) / 2 + (length(r) & 1);
+    if (c->depth >= RF_RANGE_TRUST_DEPTH)
+        return half;
+    if (suggests(v, r))
+        return v->told_range.to - r->from + 1;
+    return v->told_blocks > 0 && v->told_blocks < length(r) ? v->told_blocks : half;
+}
+
+static void learn_cap(struct rf_core *core, struct rf_endpoint *ep, const struct rf_call *c,
+                      const struct rf_range *r, const struct rf_verdict *v)
+{
+    struct rf_range_cap *cap = cap_of(ep, c->method_ix, true);
+    struct rf_range_refusal said = {.tried = length(r),
+                                    .told_blocks = v->told_blocks,
+                                    .told_len = suggests(v, r) ? v->told_range.to - r->from + 1 : 0,
+                                    .by_results = v->by_results || v->class != RF_CLASS_SPLIT_RANGE};
+    if (cap != NULL)
+        rf_range_cap_refused(cap, &said, core->now_ns);
 }
 
 bool rf_split_refused(struct rf_core *core, struct rf_call *c, struct rf_endpoint *ep,
@@ -186,10 +215,8 @@ bool rf_split_refused(struct rf_core *core, struct rf_call *c, struct rf_endpoin
         return spread(core, c, &r, v->told_blocks, now_ns);
     if (length(&r) == 1)
         return spread_filter(core, c, now_ns);
-    struct rf_range_cap *cap = cap_of(ep, c->method_ix, true);
-    if (cap != NULL)
-        rf_range_cap_refused(cap, v->told_blocks, length(&r), v->by_results);
-    return spread(core, c, &r, piece_of(&r, v, cap != NULL ? rf_range_cap_now(cap) : 0), now_ns);
+    learn_cap(core, ep, c, &r, v);
+    return spread(core, c, &r, piece_of(c, &r, v), now_ns);
 }
 
 void rf_split_passed(struct rf_endpoint *ep, const struct rf_call *c)

@@ -88,11 +88,12 @@ static enum rpcfan_err next_word(struct reader *r, char **word, bool *quoted)
             *to++ = *p;
         }
         p++;
-        if (*p != '\0' && !is_blank(*p))
-            return refuse(r, "put a space behind \"%.60s\"", *word);
     }
+    bool joined = *p != '\0' && !is_blank(*p);
     r->at = *p == '\0' ? p : p + 1;
     *(*quoted ? to : p) = '\0';
+    if (joined)
+        return refuse(r, "put a space behind \"%.60s\"", *word);
     return RPCFAN_OK;
 }
 
@@ -195,8 +196,9 @@ static enum rpcfan_err take_methods(struct reader *r, struct rf_rule *rule, cons
         if (n == 0)
             return refuse(r, "method=%.60s: a method between the commas is empty", list);
         if (*p == '@' && find_group(r->rules, p + 1, n - 1) == NULL)
-            return refuse(r, "method=%.*s: no such group: define it on a line above, as 'group "
-                             "NAME METHOD...'",
+            return refuse(r,
+                          "method=%.*s: no such group: define it on a line above, as 'group "
+                          "NAME METHOD...'",
                           (int)rf_min_u64(n, 40), p);
         p += n;
         if (*p == '\0')
@@ -239,7 +241,8 @@ static enum rpcfan_err take_flag(struct reader *r, struct rf_rule *rule, const c
                  {"this-method", RF_RULE_METHOD},
                  {"sender", RF_RULE_SENDER},
                  {"maybe-range", RF_RULE_MAYBE_RANGE},
-                 {"plan-limit", RF_RULE_PLAN_LIMIT}};
+                 {"plan-limit", RF_RULE_PLAN_LIMIT},
+                 {"results", RF_RULE_RESULTS}};
     for (size_t i = 0; i < RF_COUNT(flags); i++) {
         if (strcmp(flags[i].word, word) == 0) {
             rule->flags = (uint16_t)(rule->flags | flags[i].flag);
@@ -248,7 +251,7 @@ static enum rpcfan_err take_flag(struct reader *r, struct rf_rule *rule, const c
     }
     return refuse(r,
                   "'%.40s' is unknown: there are family= status= code= method= again= batch single "
-                  "nojson account this-method sender maybe-range plan-limit, and texts in \"\"",
+                  "nojson account this-method sender maybe-range plan-limit results, and texts in \"\"",
                   word);
 }
 
@@ -354,13 +357,14 @@ static enum rpcfan_err read_line(struct reader *r, struct rpcfan_slice source)
     char *id, *class, *word;
     bool quoted;
     enum rpcfan_err rc = next_word(r, &id, &quoted);
-    if (rc != RPCFAN_OK || (id == NULL && !quoted))
+    if (rc != RPCFAN_OK || id == NULL)
         return rc;
     if (!quoted && strcmp(id, "group") == 0)
         return read_group(r);
     if (quoted || !is_name(id))
-        return refuse(r, "'%.40s' is no id: a rule is 'ID CLASS CONDITION...', its id made of "
-                         "letters, digits, - _ and .",
+        return refuse(r,
+                      "'%.40s' is no id: a rule is 'ID CLASS CONDITION...', its id made of "
+                      "letters, digits, - _ and .",
                       id);
     rule.id = id;
     rc = next_word(r, &class, &quoted);
@@ -466,8 +470,7 @@ static bool fits(const char *pattern, size_t n, struct rpcfan_slice method)
            memcmp(pattern, method.data, len) == 0;
 }
 
-bool rf_rules_method(const struct rf_rules *rules, const char *patterns,
-                     struct rpcfan_slice method)
+bool rf_rules_method(const struct rf_rules *rules, const char *patterns, struct rpcfan_slice method)
 {
     if (method.len == 0)
         return false;

@@ -24,7 +24,8 @@ enum rf_rule_flag {
     RF_RULE_METHOD = 1u << 4,      /* this method alone is meant */
     RF_RULE_SENDER = 1u << 5,      /* the sender of the transaction is meant */
     RF_RULE_MAYBE_RANGE = 1u << 6, /* a smaller block range may help */
-    RF_RULE_PLAN_LIMIT = 1u << 7   /* the plan sets the cap: another endpoint may allow more */
+    RF_RULE_PLAN_LIMIT = 1u << 7,  /* the plan sets the cap: another endpoint may allow more */
+    RF_RULE_RESULTS = 1u << 8      /* the results are too many, not the blocks */
 };
 
 /** The pairs of letters that occur in a text, as 256 bits: a rule one of whose pairs is not in the
@@ -42,9 +43,9 @@ struct rf_rule {
     uint8_t n_status, n_codes, n_texts;
     struct {
         int16_t lo, hi;
-    } status[RF_RULE_STATUS_MAX]; /* any of them */
-    int64_t code[RF_RULE_CODES_MAX]; /* any of them */
-    const char *methods;             /* patterns with commas between; NULL: any */
+    } status[RF_RULE_STATUS_MAX];        /* any of them */
+    int64_t code[RF_RULE_CODES_MAX];     /* any of them */
+    const char *methods;                 /* patterns with commas between; NULL: any */
     const char *text[RF_RULE_TEXTS_MAX]; /* lower case; all of them */
     struct rf_pairs pairs;               /* of its texts */
     uint64_t again_ns;                   /* class wait: ask again after; RF_NEVER: not said */

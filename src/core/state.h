@@ -9,7 +9,6 @@
 #include "core/classify.h"
 #include "core/core.h"
 #include "core/gate.h"
-#include "core/range.h"
 #include "core/rules.h"
 #include "policy/admit.h"
 #include "policy/batchcap.h"
@@ -20,6 +19,7 @@
 #include "policy/fresh.h"
 #include "policy/hedge.h"
 #include "policy/latency.h"
+#include "policy/rangecap.h"
 
 /** Counted for ever; each exchange and each call exactly once in each line it belongs to. */
 struct rf_counts {
@@ -110,7 +110,7 @@ struct rf_method {
 /** Limits and weights as configured, kept for methods that are seen later. */
 struct rf_method_rules {
     struct {
-        uint32_t endpoint, window; /* endpoint: RF_RULE_ACCOUNT | index for an account's */
+        uint32_t endpoint, window; /* endpoint: RF_KEY_ACCOUNT | index for an account's */
         char *pattern;             /* NULL: all methods, each by itself */
         bool each;
     } * limit; /* owned */
@@ -127,7 +127,7 @@ struct rf_method_rules {
     uint32_t n_limits, n_weights, n_once;
 };
 
-#define RF_RULE_ACCOUNT 0x10000u
+#define RF_KEY_ACCOUNT 0x10000u
 
 /** Endpoints that can answer for each other. */
 struct rf_network {

@@ -104,7 +104,7 @@ static void add_ranges(struct rf_buf *b, const struct rf_network *net, const str
     rf_buf_str(b, "\"ranges\":{");
     bool any = false;
     for (uint32_t i = 0; i < ep->n_ranges; i++) {
-        uint64_t cap = rf_range_cap_now(&ep->range[i].cap);
+        uint64_t cap = ep->range[i].cap.cap;
         uint32_t at = ep->range[i].method_ix;
         if (cap == 0 || at == RF_METHOD_NONE)
             continue;

@@ -113,7 +113,8 @@ static bool read_fixdate(struct rf_cursor c, struct civil *t)
 {
     return rf_cursor_text(&c, ", ") && read_digits(&c, 2, &t->day) && rf_cursor_text(&c, " ") &&
            read_month(&c, &t->month) && rf_cursor_text(&c, " ") && read_digits(&c, 4, &t->year) &&
-           rf_cursor_text(&c, " ") && read_clock(&c, t) && rf_cursor_text(&c, " GMT") && c.p == c.end;
+           rf_cursor_text(&c, " ") && read_clock(&c, t) && rf_cursor_text(&c, " GMT") &&
+           c.p == c.end;
 }
 
 /* "06-Nov-94 08:49:37 GMT", after the weekday. */
@@ -123,7 +124,8 @@ static bool read_rfc850(struct rf_cursor c, struct civil *t)
         !read_month(&c, &t->month) || !rf_cursor_text(&c, "-") || !read_digits(&c, 2, &t->year))
         return false;
     t->year += t->year < CENTURY_TURN ? 2000 : 1900;
-    return rf_cursor_text(&c, " ") && read_clock(&c, t) && rf_cursor_text(&c, " GMT") && c.p == c.end;
+    return rf_cursor_text(&c, " ") && read_clock(&c, t) && rf_cursor_text(&c, " GMT") &&
+           c.p == c.end;
 }
 
 /* "Nov  6 08:49:37 1994", after the weekday. */
@@ -202,7 +204,8 @@ static bool read_span(struct rf_cursor *c, uint64_t *ns)
     rf_cursor_space(&at);
     for (size_t i = 0; i < RF_COUNT(units); i++) {
         struct rf_cursor after = at;
-        if (!rf_cursor_text(&after, units[i].name) || (after.p < after.end && rf_is_letter(*after.p)))
+        if (!rf_cursor_text(&after, units[i].name) ||
+            (after.p < after.end && rf_is_letter(*after.p)))
             continue;
         uint64_t unit = units[i].ns;
         if (unit < RF_SEC)
@@ -241,12 +244,9 @@ uint64_t rf_hint_in_text(const char *text, size_t len)
     static const struct {
         const char *phrase;
         uint64_t (*read)(struct rf_cursor);
-    } forms[] = {{"backoff_seconds", read_seconds_member},
-                 {"retry in ", read_duration},
-                 {"retry after ", read_duration},
-                 {"try again in ", read_duration},
-                 {"try again after ", read_duration},
-                 {"reset in ", read_duration}};
+    } forms[] = {{"backoff_seconds", read_seconds_member}, {"retry in ", read_duration},
+                 {"retry after ", read_duration},          {"try again in ", read_duration},
+                 {"try again after ", read_duration},      {"reset in ", read_duration}};
     const char *end = text + len;
     uint64_t longest = RF_NEVER;
     for (size_t i = 0; i < RF_COUNT(forms); i++) {
@@ -291,8 +291,9 @@ static uint32_t read_count(struct rf_cursor *c)
     if (!rf_cursor_at_digit(c))
         return 0;
     for (; c->p < c->end; c->p++) {
-        bool comma = *c->p == ',' && c->end - c->p > 3 && rf_is_digit(c->p[1]) && rf_is_digit(c->p[2]) &&
-                     rf_is_digit(c->p[3]) && (c->end - c->p == 4 || !rf_is_digit(c->p[4]));
+        bool comma = *c->p == ',' && c->end - c->p > 3 && rf_is_digit(c->p[1]) &&
+                     rf_is_digit(c->p[2]) && rf_is_digit(c->p[3]) &&
+                     (c->end - c->p == 4 || !rf_is_digit(c->p[4]));
         if (comma)
             continue;
         if (!rf_is_digit(*c->p))

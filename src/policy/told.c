@@ -184,10 +184,10 @@ static uint64_t first_behind(const char *text, size_t len, const char *const *ph
 uint64_t rf_told_blocks(const char *text, size_t len)
 {
     static const char *const phrases[] = {
-        "up to",     "limited to",      "at most",      "blocks distance", "range over",
-        "max range", "ranges over",     "max is",       "maximum is",      "max block range",
+        "up to",     "limited to",       "at most",      "blocks distance", "range over",
+        "max range", "ranges over",      "max is",       "maximum is",      "max block range",
         "maximum",   "requested blocks", "greater than", "must not exceed", "maximum block range",
-        "max",       "range exceeds",   "smaller than", "limit is",        "range limit",
+        "max",       "range exceeds",    "smaller than", "limit is",        "range limit",
         NULL};
     const char *end = text + len;
     uint64_t n = first_behind(text, len, phrases, blocks_behind);
@@ -237,11 +237,21 @@ static uint64_t read_window(struct rf_cursor *c)
     static const struct {
         const char *name;
         uint64_t ns;
-    } units[] = {{"seconds", RF_SEC},        {"second", RF_SEC},       {"sec", RF_SEC},
-                 {"secs", RF_SEC},           {"s", RF_SEC},            {"minutes", 60 * RF_SEC},
-                 {"minute", 60 * RF_SEC},    {"min", 60 * RF_SEC},     {"mins", 60 * RF_SEC},
-                 {"m", 60 * RF_SEC},         {"hours", 3600 * RF_SEC}, {"hour", 3600 * RF_SEC},
-                 {"h", 3600 * RF_SEC},       {"days", 86400 * RF_SEC}, {"day", 86400 * RF_SEC},
+    } units[] = {{"seconds", RF_SEC},
+                 {"second", RF_SEC},
+                 {"sec", RF_SEC},
+                 {"secs", RF_SEC},
+                 {"s", RF_SEC},
+                 {"minutes", 60 * RF_SEC},
+                 {"minute", 60 * RF_SEC},
+                 {"min", 60 * RF_SEC},
+                 {"mins", 60 * RF_SEC},
+                 {"m", 60 * RF_SEC},
+                 {"hours", 3600 * RF_SEC},
+                 {"hour", 3600 * RF_SEC},
+                 {"h", 3600 * RF_SEC},
+                 {"days", 86400 * RF_SEC},
+                 {"day", 86400 * RF_SEC},
                  {"d", 86400 * RF_SEC}};
     uint64_t times = 0;
     rf_cursor_space(c);

@@ -15,6 +15,9 @@
 /** Most kinds of fault there can be; counters are indexed by kind, see rf_node_fault_name(). */
 #define RF_NODE_FAULTS_MAX 40
 
+/** Seconds of which rf_node_seconds() knows; later ones are not kept apart. */
+#define RF_NODE_SECONDS 2048
+
 /** A node. Opaque here; node_int.h has it. */
 struct rf_node;
 
@@ -45,6 +48,12 @@ struct rf_node_counters {
     uint64_t active_max;       /* the most there ever were */
     uint64_t bytes_in, bytes_out;
     uint64_t fault[RF_NODE_FAULTS_MAX]; /* times each kind of fault was applied */
+};
+
+/** What the node saw in one second. */
+struct rf_node_second {
+    uint64_t requests, refused_requests; /* refused as a whole */
+    uint64_t admitted, refused;          /* calls */
 };
 
 /**
@@ -101,6 +110,14 @@ enum rpcfan_err rf_node_set_script(struct rf_node *node, const char *text,
 
 /** A copy of the counters; each is exact, together they are not one instant. Thread: any. */
 void rf_node_counters(const struct rf_node *node, struct rf_node_counters *out);
+
+/**
+ * What the node saw second by second; the first begins at its start.
+ * @param out  room for `max`.
+ * @return how many were written: those that have begun, `max` and RF_NODE_SECONDS at most. The last
+ * one may still grow. Thread: any.
+ */
+unsigned rf_node_seconds(const struct rf_node *node, struct rf_node_second *out, unsigned max);
 
 /**
  * How often a call with exactly this method and these params was executed. Counted for sim_count,

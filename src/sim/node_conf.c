@@ -11,7 +11,8 @@
 
 #define BODY_MAX (UINT64_C(5) << 20) /* geth's default */
 #define SLIDING_MAX 10000000         /* a sliding window keeps a time for each unit */
-#define RULES_MAX 256                /* lines of one kind */
+#define WORKERS_MAX 4096
+#define RULES_MAX 256 /* lines of one kind */
 
 /** Takes the words of its directive into `conf`. */
 typedef void reader(struct rf_node_conf *conf, struct rf_node_words *w);
@@ -118,21 +119,54 @@ static void read_seed(struct rf_node_conf *conf, struct rf_node_words *w)
     conf->seed = need_u64(w, "a seed");
 }
 
-static void read_latency(struct rf_node_conf *conf, struct rf_node_words *w)
+/* A kind of distribution and its durations. */
+static void need_delay(struct rf_node_words *w, struct rf_node_latency *l)
 {
     static const char *const names[] = {"fixed", "uniform", "exp", NULL};
-    struct rf_node_latency *l =
-        add_rule(w, (void **)&conf->latency, &conf->n_latency, sizeof *conf->latency);
-    if (l == NULL)
-        return;
     unsigned kind = need_choice(w, "kind of latency (fixed, uniform, exp)", names);
     l->kind = kind == 0 ? RF_LATENCY_FIXED : kind == 1 ? RF_LATENCY_UNIFORM : RF_LATENCY_EXP;
     l->a_ns = need_time(w, "a duration");
     l->b_ns = kind == 1 ? need_time(w, "a second duration") : 0;
     if (kind == 1 && l->b_ns < l->a_ns)
         rf_node_words_fail(w, "uniform: the second duration is the shorter one");
+    l->chance = rf_node_conf_chance(w);
+}
+
+static void read_latency(struct rf_node_conf *conf, struct rf_node_words *w)
+{
+    struct rf_node_latency *l =
+        add_rule(w, (void **)&conf->latency, &conf->n_latency, sizeof *conf->latency);
+    if (l == NULL)
+        return;
+    need_delay(w, l);
     l->each_ns = rf_node_words_time(w, "each", 0);
     l->method = rf_node_conf_copy(w, "method");
+    l->path = rf_node_conf_copy(w, "path");
+}
+
+static void read_transit(struct rf_node_conf *conf, struct rf_node_words *w)
+{
+    struct rf_node_latency *l =
+        add_rule(w, (void **)&conf->transit, &conf->n_transit, sizeof *conf->transit);
+    if (l != NULL)
+        need_delay(w, l);
+}
+
+static void read_workers(struct rf_node_conf *conf, struct rf_node_words *w)
+{
+    struct rf_node_pool *p = add_rule(w, (void **)&conf->pool, &conf->n_pool, sizeof *conf->pool);
+    uint64_t n = need_u64(w, "a number of workers");
+    if (p == NULL || w->failed)
+        return;
+    p->method = rf_node_conf_copy(w, "method");
+    if (n == 0 || n > WORKERS_MAX) {
+        rf_node_words_fail(w, "'%llu': want 1 to %d workers", (unsigned long long)n, WORKERS_MAX);
+        return;
+    }
+    p->n = (unsigned)n;
+    p->free_ns = rf_alloc(p->n * sizeof *p->free_ns);
+    if (p->free_ns == NULL)
+        rf_node_words_fail(w, "out of memory");
 }
 
 /* N/W, as 100/10s or 5/s. */
@@ -165,6 +199,10 @@ static void read_rate(struct rf_node_conf *conf, struct rf_node_words *w)
     l->plus = rf_node_words_u64(w, "plus", 0);
     l->charge_refused = rf_node_words_flag(w, "charge-refused", false);
     l->method = rf_node_conf_copy(w, "method");
+    l->path = rf_node_conf_copy(w, "path");
+    l->from_ns = rf_node_words_time(w, "from", 0);
+    l->to_ns = rf_node_words_time(w, "to", RF_NEVER);
+    rf_node_conf_range(w, &l->first, &l->last);
     l->tokens = (double)l->count;
     rf_node_conf_refusal(w, &l->refusal, "rate limit exceeded");
     if (w->failed || l->kind != RF_LIMIT_SLIDING)
@@ -258,6 +296,8 @@ static const struct {
     {"block-time", read_block_time},
     {"seed", read_seed},
     {"latency", read_latency},
+    {"transit", read_transit},
+    {"workers", read_workers},
     {"rate", read_rate},
     {"concurrency", read_concurrency},
     {"batch-max", read_batch},
@@ -284,10 +324,17 @@ void rf_node_conf_free(struct rf_node_conf *conf)
 {
     if (conf == NULL)
         return;
-    for (unsigned i = 0; i < conf->n_latency; i++)
+    for (unsigned i = 0; i < conf->n_latency; i++) {
         rf_free(conf->latency[i].method);
+        rf_free(conf->latency[i].path);
+    }
+    for (unsigned i = 0; i < conf->n_pool; i++) {
+        rf_free(conf->pool[i].method);
+        rf_free(conf->pool[i].free_ns);
+    }
     for (unsigned i = 0; i < conf->n_limit; i++) {
         rf_free(conf->limit[i].method);
+        rf_free(conf->limit[i].path);
         rf_free(conf->limit[i].stamp);
         rf_node_refusal_fini(&conf->limit[i].refusal);
     }
@@ -295,6 +342,7 @@ void rf_node_conf_free(struct rf_node_conf *conf)
         rf_free(conf->batch[i].method);
     for (unsigned i = 0; i < conf->n_fault; i++) {
         rf_free(conf->fault[i].method);
+        rf_free(conf->fault[i].path);
         rf_node_refusal_fini(&conf->fault[i].say);
     }
     for (unsigned i = 0; i < conf->n_canned; i++) {
@@ -305,6 +353,8 @@ void rf_node_conf_free(struct rf_node_conf *conf)
         rf_free(conf->track[i]);
     rf_node_refusal_fini(&conf->concurrency_refusal);
     rf_free(conf->latency);
+    rf_free(conf->transit);
+    rf_free(conf->pool);
     rf_free(conf->limit);
     rf_free(conf->batch);
     rf_free(conf->fault);

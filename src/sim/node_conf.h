@@ -17,6 +17,15 @@ enum rf_node_body { RF_BODY_JSON, RF_BODY_TEXT, RF_BODY_HTML, RF_BODY_EMPTY };
 /** How Retry-After is said. */
 enum rf_node_retry { RF_RETRY_NONE, RF_RETRY_SECONDS, RF_RETRY_DATE };
 
+/** In which words the state of a limit is told. */
+enum rf_node_headers {
+    RF_HEADERS_NONE,
+    RF_HEADERS_X,       /* x-ratelimit-limit, -remaining, -reset in seconds from now */
+    RF_HEADERS_X_EPOCH, /* the same, reset as seconds since 1970 */
+    RF_HEADERS_FIELDS,  /* RateLimit-Limit, -Remaining, -Reset */
+    RF_HEADERS_LIST     /* RateLimit-Policy and RateLimit */
+};
+
 /** What a refused request is told. */
 struct rf_node_refusal {
     enum { RF_REFUSE_HTTP, RF_REFUSE_OK, RF_REFUSE_MEMBERS } how;
@@ -25,8 +34,8 @@ struct rf_node_refusal {
     int64_t code;
     char *message, *data; /* owned; data is raw JSON or NULL */
     enum rf_node_retry retry;
-    uint64_t retry_s; /* fixed seconds; UINT64_MAX: what the limit says */
-    bool headers;     /* x-ratelimit-*, on every answer */
+    uint64_t retry_s;             /* fixed seconds; UINT64_MAX: what the limit says */
+    enum rf_node_headers headers; /* on every answer */
 };
 
 /** A rate limit as a server enforces it; see node_limit.h. */
@@ -36,9 +45,13 @@ struct rf_node_limit {
     uint64_t plus;       /* units that a batch costs beside its members */
     bool by_request;     /* charge 1 a request, whatever is in it */
     bool charge_refused; /* refused calls use up quota too */
-    char *method;        /* owned pattern; NULL: all */
+    char *method, *path; /* owned patterns; NULL: all */
+    /* when it is in force; at other times it counts and refuses nothing */
+    uint64_t from_ns, to_ns; /* since the script began */
+    uint64_t first, last;    /* of the requests that it takes in, from 1 */
     struct rf_node_refusal refusal;
     /* state */
+    uint64_t matched;        /* requests that it took in */
     uint64_t used, start_ns; /* fixed: units in the window that began then */
     uint64_t head, n;        /* sliding: ring of `count` admission times */
     uint64_t *stamp;         /* owned */
@@ -51,7 +64,16 @@ struct rf_node_latency {
     enum { RF_LATENCY_FIXED, RF_LATENCY_UNIFORM, RF_LATENCY_EXP } kind;
     uint64_t a_ns, b_ns; /* fixed: a; uniform: a to b; exp: mean a */
     uint64_t each_ns;    /* more for each member */
-    char *method;        /* owned pattern; NULL: all */
+    uint64_t chance;     /* of 2^53: how often the line holds */
+    char *method, *path; /* owned patterns; NULL: all */
+};
+
+/** Workers that serve one request at a time each, first come, first served. */
+struct rf_node_pool {
+    unsigned n;
+    char *method; /* owned pattern; NULL: all */
+    /* state */
+    uint64_t *free_ns; /* owned; when each worker will be free */
 };
 
 /** A cap on members of a batch, and which provider's way of saying no. */
@@ -124,7 +146,7 @@ struct rf_node_fault {
     uint64_t chance; /* of 2^53 */
     uint64_t every, first, last, times;
     uint64_t from_ns, to_ns; /* since the script began */
-    char *method;            /* owned pattern; NULL: all */
+    char *method, *path;     /* owned patterns; NULL: all */
     enum { RF_ONLY_ANY, RF_ONLY_SINGLE, RF_ONLY_BATCH } only;
     /* what */
     uint64_t after, bytes, n, every_ns;
@@ -150,12 +172,14 @@ struct rf_node_conf {
     uint64_t seed;
     struct rf_rng rng;
     struct rf_node_latency *latency;
+    struct rf_node_latency *transit; /* from the wire to the limits */
+    struct rf_node_pool *pool;
     struct rf_node_limit *limit;
     struct rf_node_batch *batch;
     struct rf_node_fault *fault;
     struct rf_node_canned *canned;
     char **track;
-    unsigned n_latency, n_limit, n_batch, n_fault, n_canned, n_track;
+    unsigned n_latency, n_transit, n_pool, n_limit, n_batch, n_fault, n_canned, n_track;
     uint64_t concurrency; /* requests at once; 0: any number */
     struct rf_node_refusal concurrency_refusal;
     uint64_t body_max;
@@ -193,6 +217,10 @@ void rf_node_conf_fault(struct rf_node_words *w, struct rf_node_fault *out);
 /** Read the words that say how to refuse. */
 void rf_node_conf_refusal(struct rf_node_words *w, struct rf_node_refusal *out,
                           const char *message);
+/** Read p=, a probability. @return of 2^53; 2^53 where it is absent. */
+uint64_t rf_node_conf_chance(struct rf_node_words *w);
+/** Read requests= as A..B, A.. or A; everything where it is absent. */
+void rf_node_conf_range(struct rf_node_words *w, uint64_t *first, uint64_t *last);
 /** Copy key=TEXT; NULL where it is absent. Out of memory fails the words. */
 char *rf_node_conf_copy(struct rf_node_words *w, const char *key);
 /** As rf_node_conf_copy(), and the text must be JSON. */

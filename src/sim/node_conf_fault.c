@@ -7,7 +7,7 @@
 #include "sim/node.h"
 #include "sim/node_conf.h"
 
-#define ALWAYS (UINT64_C(1) << 53)
+#define ALWAYS (UINT64_C(1) << 53) /* a chance of 1 */
 
 /* Which words a fault takes besides `when`. */
 enum {
@@ -130,52 +130,57 @@ static void read_say(struct rf_node_words *w, struct rf_node_refusal *out, int64
 void rf_node_conf_refusal(struct rf_node_words *w, struct rf_node_refusal *out, const char *message)
 {
     static const char *const hows[] = {"http429", "http200", "members", NULL};
+    static const char *const headers[] = {"no", "yes", "epoch", "fields", "list", NULL};
     unsigned how = rf_node_words_choice(w, "refuse", hows, 0);
     out->how = how == 0 ? RF_REFUSE_HTTP : how == 1 ? RF_REFUSE_OK : RF_REFUSE_MEMBERS;
     out->status = read_status(w, 429, 400);
-    out->headers = rf_node_words_flag(w, "headers", false);
+    out->headers = (enum rf_node_headers)rf_node_words_choice(w, "headers", headers, 0);
     read_say(w, out, -32005, message);
 }
 
-/* A..B, A.. or A. */
-static void read_range(struct rf_node_words *w, struct rf_node_fault *f)
+void rf_node_conf_range(struct rf_node_words *w, uint64_t *first, uint64_t *last)
 {
     char *text = rf_node_words_text(w, "requests");
-    f->first = 1;
-    f->last = UINT64_MAX;
+    *first = 1;
+    *last = UINT64_MAX;
     if (text == NULL)
         return;
     char *dots = strstr(text, "..");
     if (dots != NULL)
         *dots = '\0';
-    bool good = rf_node_text_u64(text, &f->first) && f->first > 0;
+    bool good = rf_node_text_u64(text, first) && *first > 0;
     if (dots == NULL)
-        f->last = f->first;
+        *last = *first;
     else if (dots[2] != '\0')
-        good = good && rf_node_text_u64(dots + 2, &f->last) && f->last >= f->first;
+        good = good && rf_node_text_u64(dots + 2, last) && *last >= *first;
     if (!good)
         rf_node_words_fail(w, "requests=: want A..B, A.. or A, from 1");
+}
+
+uint64_t rf_node_conf_chance(struct rf_node_words *w)
+{
+    const char *p = rf_node_words_text(w, "p");
+    char *end;
+    if (p == NULL)
+        return ALWAYS;
+    double chance = strtod(p, &end);
+    if (*p != '\0' && *end == '\0' && chance >= 0 && chance <= 1)
+        return (uint64_t)(chance * (double)ALWAYS);
+    rf_node_words_fail(w, "p=%s: want a probability from 0 to 1", p);
+    return ALWAYS;
 }
 
 static void read_when(struct rf_node_words *w, struct rf_node_fault *f)
 {
     static const char *const onlys[] = {"any", "single", "batch", NULL};
-    const char *p = rf_node_words_text(w, "p");
-    f->chance = ALWAYS;
-    if (p != NULL) {
-        char *end;
-        double chance = strtod(p, &end);
-        if (*p == '\0' || *end != '\0' || !(chance >= 0 && chance <= 1))
-            rf_node_words_fail(w, "p=%s: want a probability from 0 to 1", p);
-        else
-            f->chance = (uint64_t)(chance * (double)ALWAYS);
-    }
+    f->chance = rf_node_conf_chance(w);
     f->every = rf_node_words_u64(w, "every", 0);
     f->times = rf_node_words_u64(w, "times", UINT64_MAX);
     f->from_ns = rf_node_words_time(w, "from", 0);
     f->to_ns = rf_node_words_time(w, "to", RF_NEVER);
-    read_range(w, f);
+    rf_node_conf_range(w, &f->first, &f->last);
     f->method = rf_node_conf_copy(w, "method");
+    f->path = rf_node_conf_copy(w, "path");
     unsigned only = rf_node_words_choice(w, "only", onlys, (unsigned)table[f->kind].only);
     f->only = only == 0 ? RF_ONLY_ANY : only == 1 ? RF_ONLY_SINGLE : RF_ONLY_BATCH;
     if (table[f->kind].only != 0 && (int)only != table[f->kind].only)
@@ -187,7 +192,7 @@ static void read_when(struct rf_node_words *w, struct rf_node_fault *f)
 static void check_refuse(struct rf_node_words *w, const struct rf_node_fault *f)
 {
     if (f->chance != ALWAYS || f->every != 0 || f->times != UINT64_MAX || f->first != 1 ||
-        f->last != UINT64_MAX || f->method != NULL)
+        f->last != UINT64_MAX || f->method != NULL || f->path != NULL)
         rf_node_words_fail(w, "refuse takes only from= and to=");
 }
 

@@ -48,7 +48,8 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 {
     struct rf_node_conn *c = stream->data;
     (void)buf;
-    if (nread == UV_EOF && (c->state == RF_CONN_DELAY || c->state == RF_CONN_WRITE)) {
+    if (nread == UV_EOF &&
+        (c->state == RF_CONN_TRANSIT || c->state == RF_CONN_DELAY || c->state == RF_CONN_WRITE)) {
         c->eof = true; /* half-closed: the answer may still be wanted */
         return;
     }
@@ -300,6 +301,18 @@ static void answer(struct rf_node_conn *c, enum rf_http_found found)
     }
 }
 
+/* A whole request: it may take its time from the wire to the limits. */
+static void arrive(struct rf_node_conn *c, enum rf_http_found found)
+{
+    uint64_t transit_ns = found == RF_HTTP_WHOLE ? rf_node_transit(c->node) : 0;
+    if (transit_ns == 0) {
+        answer(c, found);
+        return;
+    }
+    set_state(c, RF_CONN_TRANSIT);
+    rf_node_timer_set(c->node, &c->timer, rf_time_add(uv_hrtime(), transit_ns));
+}
+
 static void say_continue(struct rf_node_conn *c)
 {
     static char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -324,14 +337,17 @@ static void process(struct rf_node_conn *c)
                 say_continue(c);
             return;
         }
-        answer(c, found);
+        arrive(c, found);
     }
 }
 
 void rf_node_conn_due(struct rf_node_conn *c)
 {
-    if (c->state == RF_CONN_DELAY || c->state == RF_CONN_WRITE) {
-        write_out(c);
+    if (c->state == RF_CONN_TRANSIT || c->state == RF_CONN_DELAY || c->state == RF_CONN_WRITE) {
+        if (c->state == RF_CONN_TRANSIT)
+            answer(c, RF_HTTP_WHOLE);
+        else
+            write_out(c);
         if (c->state == RF_CONN_READ)
             process(c);
     } else {

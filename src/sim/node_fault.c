@@ -21,6 +21,8 @@ static bool applies(const struct rf_node_work *w, const struct rf_node_fault *f)
 {
     if (f->only != RF_ONLY_ANY && (f->only == RF_ONLY_BATCH) != w->batch)
         return false;
+    if (!rf_node_matches(f->path, w->path))
+        return false;
     if (f->method == NULL)
         return true;
     for (unsigned i = 0; i < w->n; i++)

@@ -74,8 +74,8 @@ static enum rf_http_found take_field(struct rf_node_http *h, struct field f)
     return RF_HTTP_MORE;
 }
 
-/* "METHOD SP target SP HTTP/1.x" */
-static bool take_request_line(struct rf_node_http *h, struct rpcfan_slice line)
+/* "METHOD SP target SP HTTP/1.x"; offsets are from `text`. */
+static bool take_request_line(struct rf_node_http *h, struct rpcfan_slice line, const char *text)
 {
     const char *end = line.data + line.len;
     const char *target = memchr(line.data, ' ', line.len);
@@ -88,6 +88,9 @@ static bool take_request_line(struct rf_node_http *h, struct rpcfan_slice line)
     struct rpcfan_slice name = {line.data, (size_t)(target - line.data)};
     h->method = is(name, "POST") ? RF_HTTP_POST : is(name, "GET") ? RF_HTTP_GET : RF_HTTP_OTHER;
     h->keep_alive = version[8] == '1';
+    const char *query = memchr(target + 1, '?', (size_t)(version - target - 1));
+    h->path_at = (size_t)(target + 1 - text);
+    h->path_len = (size_t)((query == NULL ? version : query) - (target + 1));
     return true;
 }
 
@@ -121,7 +124,7 @@ static enum rf_http_found take_head(struct rf_node_http *h, const char *text, si
             line.len--;
         at = end + 1;
         if (first) {
-            if (!take_request_line(h, line))
+            if (!take_request_line(h, line, text))
                 return RF_HTTP_BAD;
             first = false;
             continue;

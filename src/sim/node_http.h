@@ -24,6 +24,7 @@ struct rf_node_http {
     size_t scanned;             /* bytes searched for the end of the header */
     size_t body_at, body_len;   /* out: the body, chunks joined */
     uint64_t length;            /* Content-Length, or what is left of a chunk */
+    size_t path_at, path_len;   /* out: the target's path, without its query */
     bool has_length, chunked;
     bool expect;     /* out: wants 100 Continue, and the body is not here yet */
     bool keep_alive; /* out */

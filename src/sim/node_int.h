@@ -64,12 +64,13 @@ struct rf_node_plan {
 
 /** What a connection is doing. One writer: set_state() of node_conn.c. */
 enum rf_conn_state {
-    RF_CONN_READ,   /* waiting for a whole request */
-    RF_CONN_DELAY,  /* the answer is made and waits for its time */
-    RF_CONN_WRITE,  /* the answer goes out */
-    RF_CONN_HANG,   /* it will never be finished */
-    RF_CONN_LINGER, /* answered; the peer's bytes are dropped until it closes */
-    RF_CONN_CLOSING /* the handle's close callback is awaited */
+    RF_CONN_READ,    /* waiting for a whole request */
+    RF_CONN_TRANSIT, /* it is whole, and has not arrived at the limits yet */
+    RF_CONN_DELAY,   /* the answer is made and waits for its time */
+    RF_CONN_WRITE,   /* the answer goes out */
+    RF_CONN_HANG,    /* it will never be finished */
+    RF_CONN_LINGER,  /* answered; the peer's bytes are dropped until it closes */
+    RF_CONN_CLOSING  /* the handle's close callback is awaited */
 };
 
 struct rf_node;
@@ -110,6 +111,7 @@ struct rf_node_work {
     struct rf_node_member *member; /* owned */
     unsigned n, cap;
     bool batch;
+    struct rpcfan_slice path; /* of the request's target; in the connection's input */
     struct rf_buf body, spare, result, name;
     const char *type;     /* Content-Type */
     const char *coding;   /* Content-Encoding or NULL */
@@ -148,6 +150,9 @@ struct rf_node {
     uint64_t armed_ns; /* when the timer is due; RF_NEVER: it is not set */
     struct rf_node_work work;
     struct rf_node_stats stats;
+    struct {
+        struct rf_node_count requests, refused_requests, admitted, refused;
+    } second[RF_NODE_SECONDS];
     struct rf_node_seen_table seen;
     void (*stop_cb)(struct rf_node *, void *);
     void *stop_arg;
@@ -209,6 +214,18 @@ unsigned rf_node_refuse_say(struct rf_node *node, const struct rf_node_refusal *
 void rf_node_refuse_body(struct rf_node *node, uint64_t length);
 /** The error object of a member that was refused alone; appended to `out`. */
 void rf_node_refuse_member(struct rf_node *node, struct rf_buf *out);
+
+/** How many members of the request a pattern takes in (node_refuse.c). */
+unsigned rf_node_members_of(const struct rf_node_work *w, const char *method);
+
+/** How long the answer to the request in `work` takes, its wait for a worker included; takes the
+ * worker (node_service.c). @return ns from now. */
+uint64_t rf_node_service(struct rf_node *node);
+/** How long a request is under way before the limits see it; 0: not at all (node_service.c). */
+uint64_t rf_node_transit(struct rf_node *node);
+/** Count a request in the present second (node_service.c). @param refused of its `members`.
+ * @param whole the request was refused as a whole. */
+void rf_node_second_add(struct rf_node *node, uint64_t members, uint64_t refused, bool whole);
 
 /** Whether a rule's pattern takes in a method; a NULL pattern takes in all. */
 bool rf_node_matches(const char *pattern, struct rpcfan_slice method);

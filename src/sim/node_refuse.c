@@ -49,7 +49,7 @@ bool rf_node_matches(const char *pattern, struct rpcfan_slice method)
     return pattern == NULL || rf_pattern_match(pattern, method.data, method.len);
 }
 
-static unsigned count_members(const struct rf_node_work *w, const char *method)
+unsigned rf_node_members_of(const struct rf_node_work *w, const char *method)
 {
     unsigned n = method == NULL ? w->n : 0;
     for (unsigned i = 0; method != NULL && i < w->n; i++)
@@ -100,7 +100,7 @@ bool rf_node_refuse_batch(struct rf_node *node, unsigned *status)
     const struct rf_node_conf *conf = node->conf;
     for (unsigned i = 0; w->batch && i < conf->n_batch; i++) {
         const struct rf_node_batch *rule = &conf->batch[i];
-        unsigned n = count_members(w, rule->method), s = rule->shape;
+        unsigned n = rf_node_members_of(w, rule->method), s = rule->shape;
         if (n <= rule->max && rule->max > 0)
             continue;
         const char *text = fill_in(&w->result, shapes[s].message, rule, n);
@@ -179,33 +179,28 @@ bool rf_node_refuse_concurrency(struct rf_node *node, unsigned *status)
     return true;
 }
 
-/* x-ratelimit-* of the first limit that tells them. */
-static void add_limit_fields(struct rf_node *node)
-{
-    struct rf_node_work *w = &node->work;
-    for (unsigned i = 0; i < node->conf->n_limit; i++) {
-        struct rf_node_limit *l = &node->conf->limit[i];
-        if (!l->refusal.headers)
-            continue;
-        uint64_t wait_ns = rf_node_limit_wait(l, l->count, w->now_ns);
-        rf_buf_str(&w->fields, "x-ratelimit-limit: ");
-        rf_buf_u64(&w->fields, l->count);
-        rf_buf_str(&w->fields, "\r\nx-ratelimit-remaining: ");
-        rf_buf_u64(&w->fields, rf_node_limit_room(l, w->now_ns));
-        rf_buf_str(&w->fields, "\r\nx-ratelimit-reset: ");
-        rf_buf_u64(&w->fields, (wait_ns + RF_SEC - 1) / RF_SEC);
-        rf_buf_str(&w->fields, "\r\n");
-        return;
-    }
-}
-
 /* What the request costs under a limit. */
 static uint64_t request_cost(const struct rf_node_work *w, const struct rf_node_limit *l)
 {
-    uint64_t n = count_members(w, l->method);
+    uint64_t n = rf_node_matches(l->path, w->path) ? rf_node_members_of(w, l->method) : 0;
     if (n == 0)
         return 0;
     return (l->by_request ? 1 : n) + (w->batch ? l->plus : 0);
+}
+
+/* Whether a limit refuses now. One that does not still counts: where a limit takes the place of
+ * another, its window holds what was admitted before. */
+static bool in_force(const struct rf_node *node, const struct rf_node_limit *l)
+{
+    uint64_t age_ns = rf_time_sub(node->work.now_ns, node->conf->began_ns);
+    return age_ns >= l->from_ns && age_ns < l->to_ns && l->matched >= l->first &&
+           l->matched <= l->last;
+}
+
+static bool takes_in(const struct rf_node_work *w, const struct rf_node_limit *l, unsigned member)
+{
+    return rf_node_matches(l->path, w->path) &&
+           rf_node_matches(l->method, w->member[member].method);
 }
 
 /* Charge call by call and mark those that do not fit. */
@@ -215,12 +210,56 @@ static void charge_members(struct rf_node *node)
     struct rf_node_conf *conf = node->conf;
     for (unsigned m = 0; m < w->n; m++) {
         for (unsigned i = 0; i < conf->n_limit && !w->member[m].refused; i++)
-            w->member[m].refused = rf_node_matches(conf->limit[i].method, w->member[m].method) &&
+            w->member[m].refused = takes_in(w, &conf->limit[i], m) &&
+                                   in_force(node, &conf->limit[i]) &&
                                    rf_node_limit_room(&conf->limit[i], w->now_ns) == 0;
         for (unsigned i = 0; i < conf->n_limit && !w->member[m].refused; i++)
-            if (rf_node_matches(conf->limit[i].method, w->member[m].method))
+            if (takes_in(w, &conf->limit[i], m))
                 rf_node_limit_take(&conf->limit[i], 1, w->now_ns);
         rf_node_bump(&node->stats.refused_members, w->member[m].refused);
+    }
+}
+
+/* The state of the first limit in force that tells it, in the words that it tells it in. */
+static void add_limit_fields(struct rf_node *node)
+{
+    struct rf_node_work *w = &node->work;
+    struct rf_node_limit *l = NULL;
+    for (unsigned i = 0; i < node->conf->n_limit && l == NULL; i++) {
+        struct rf_node_limit *at = &node->conf->limit[i];
+        if (at->refusal.headers != RF_HEADERS_NONE && in_force(node, at) &&
+            rf_node_matches(at->path, w->path))
+            l = at;
+    }
+    if (l == NULL)
+        return;
+    unsigned long long count = l->count, room = rf_node_limit_room(l, w->now_ns);
+    unsigned long long window_s = (l->window_ns + RF_SEC - 1) / RF_SEC;
+    unsigned long long reset_s = (rf_node_limit_wait(l, l->count, w->now_ns) + RF_SEC - 1) / RF_SEC;
+    switch (l->refusal.headers) {
+    case RF_HEADERS_NONE:
+        break;
+    case RF_HEADERS_X_EPOCH:
+        reset_s += (unsigned long long)time(NULL);
+        /* fall through */
+    case RF_HEADERS_X:
+        rf_buf_printf(&w->fields,
+                      "x-ratelimit-limit: %llu\r\nx-ratelimit-remaining: %llu\r\n"
+                      "x-ratelimit-reset: %llu\r\n",
+                      count, room, reset_s);
+        break;
+    case RF_HEADERS_FIELDS:
+        rf_buf_printf(&w->fields,
+                      "RateLimit-Limit: %llu\r\nRateLimit-Remaining: %llu\r\n"
+                      "RateLimit-Reset: %llu\r\n",
+                      count, room, reset_s);
+        break;
+    case RF_HEADERS_LIST:
+        rf_buf_printf(&w->fields,
+                      "RateLimit-Policy: \"default\";q=%llu;w=%llu\r\n"
+                      "RateLimit: \"default\";r=%llu;t=%llu\r\n",
+                      count, window_s, room, reset_s);
+        break;
     }
 }
 
@@ -234,7 +273,9 @@ bool rf_node_refuse_rate(struct rf_node *node, unsigned *status)
         return false;
     for (unsigned i = 0; i < conf->n_limit; i++) {
         struct rf_node_limit *l = &conf->limit[i];
-        uint64_t wait = rf_node_limit_wait(l, request_cost(w, l), w->now_ns);
+        uint64_t cost = request_cost(w, l);
+        l->matched += cost > 0;
+        uint64_t wait = in_force(node, l) ? rf_node_limit_wait(l, cost, w->now_ns) : 0;
         if (wait > 0 && (over == NULL || wait > wait_ns)) {
             over = l;
             wait_ns = wait;
@@ -259,7 +300,7 @@ void rf_node_refuse_member(struct rf_node *node, struct rf_buf *out)
 {
     for (unsigned i = 0; i < node->conf->n_limit; i++) {
         const struct rf_node_refusal *r = &node->conf->limit[i].refusal;
-        if (r->how != RF_REFUSE_MEMBERS)
+        if (r->how != RF_REFUSE_MEMBERS || !in_force(node, &node->conf->limit[i]))
             continue;
         rf_node_error(out, r->code, r->message, r->data);
         return;

@@ -10,8 +10,6 @@
 #include "json/rpc.h"
 #include "sim/node_int.h"
 
-#include <math.h>
-
 #define MEMBERS_MAX 1000000u
 #define SLEEP_MAX_MS 3600000u
 
@@ -246,36 +244,6 @@ static void answer_all(struct rf_node *node)
         rf_buf_char(&w->body, ']');
 }
 
-static uint64_t draw_latency(struct rf_node *node, const struct rf_node_latency *l)
-{
-    double u = (double)(rf_rng_next(&node->conf->rng) >> 11) / 9007199254740992.0;
-    switch (l->kind) {
-    case RF_LATENCY_FIXED:
-        return l->a_ns;
-    case RF_LATENCY_UNIFORM:
-        return l->a_ns + (uint64_t)(u * (double)(l->b_ns - l->a_ns));
-    case RF_LATENCY_EXP:
-        return (uint64_t)(-log1p(-u) * (double)l->a_ns);
-    }
-    return 0;
-}
-
-/* Each rule that some member falls under is drawn once; the slowest rule decides. */
-static uint64_t latency_of(struct rf_node *node)
-{
-    struct rf_node_work *w = &node->work;
-    uint64_t slowest = w->sleep_ns;
-    for (unsigned i = 0; i < node->conf->n_latency; i++) {
-        const struct rf_node_latency *l = &node->conf->latency[i];
-        unsigned n = 0;
-        for (unsigned m = 0; m < w->n; m++)
-            n += rf_node_matches(l->method, w->member[m].method);
-        if (n > 0)
-            slowest = rf_max_u64(slowest, draw_latency(node, l) + n * l->each_ns);
-    }
-    return slowest;
-}
-
 /* A fault that answers for the whole request. @return its status, or 0: none does. */
 static unsigned answer_fault(struct rf_node *node)
 {
@@ -331,7 +299,7 @@ static unsigned answer(struct rf_node *node, struct rf_node_conn *c)
             rf_node_damage_shape(node);
     }
     damage(node, &c->http);
-    c->plan.delay_ns = latency_of(node);
+    c->plan.delay_ns = rf_node_service(node);
     return status;
 }
 
@@ -339,8 +307,10 @@ void rf_node_handle(struct rf_node *node, struct rf_node_conn *c, struct rpcfan_
 {
     struct rf_node_work *w = &node->work;
     rf_node_work_reset(w, c->began_ns);
+    w->path = (struct rpcfan_slice){c->in.data + c->in_at + c->http.path_at, c->http.path_len};
     rf_node_bump(&node->stats.requests, 1);
     unsigned status = 200;
+    uint64_t refused = node->stats.refused_members.v, whole = node->stats.refused_requests.v;
     if (parse(node, body)) {
         rf_node_bump(&node->stats.members, w->n);
         for (unsigned i = 0; i < w->n; i++)
@@ -350,6 +320,8 @@ void rf_node_handle(struct rf_node *node, struct rf_node_conn *c, struct rpcfan_
             node->stats.batch_max.v = w->n;
         status = answer(node, c);
     }
+    rf_node_second_add(node, w->n, node->stats.refused_members.v - refused,
+                       node->stats.refused_requests.v > whole);
     rf_node_reply(node, c, status);
 }
 

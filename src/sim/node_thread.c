@@ -97,6 +97,19 @@ void rf_node_counters(const struct rf_node *node, struct rf_node_counters *out)
         out->fault[i] = read_count(&s->fault[i]);
 }
 
+unsigned rf_node_seconds(const struct rf_node *node, struct rf_node_second *out, unsigned max)
+{
+    uint64_t age_s = rf_time_sub(uv_hrtime(), node->began_ns) / RF_SEC;
+    unsigned n = (unsigned)rf_min_u64(age_s + 1, rf_min_u64(max, RF_NODE_SECONDS));
+    for (unsigned i = 0; i < n; i++) {
+        out[i].requests = read_count(&node->second[i].requests);
+        out[i].refused_requests = read_count(&node->second[i].refused_requests);
+        out[i].admitted = read_count(&node->second[i].admitted);
+        out[i].refused = read_count(&node->second[i].refused);
+    }
+    return n;
+}
+
 uint64_t rf_node_seen(struct rf_node *node, const char *method, const char *params)
 {
     struct rpcfan_slice m = {method, strlen(method)};

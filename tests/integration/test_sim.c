@@ -417,7 +417,7 @@ static void test_example_scripts_are_valid(void **state)
 {
     (void)state;
     static const char *const files[] = {"configs/sim-provider.sim", "configs/sim-chaos.sim",
-                                        "configs/sim-solana.sim"};
+                                        "configs/sim-solana.sim", "configs/sim-slow-tail.sim"};
     for (size_t i = 0; i < RF_COUNT(files); i++) {
         char text[16384];
         struct rpcfan_error err = {0};

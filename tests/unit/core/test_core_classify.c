@@ -1,5 +1,5 @@
-/* test_core_classify.c - the rule table against what nodes and providers really answer: each case of
- * classify_cases.txt, taken apart as the client does it. The same code or word means different
+/* test_core_classify.c - the rule table against what nodes and providers really answer: each case
+ * of classify_cases.txt, taken apart as the client does it. The same code or word means different
  * things to different nodes, so each case is a trap that some client has walked into. Runs in the
  * project's root. */
 #include <setjmp.h>
@@ -244,8 +244,8 @@ static void test_classify_tables_are_whole(void **state)
 static void test_classify_rules_cannot_claim_a_transport(void **state)
 {
     (void)state;
-    static const char *const names[] = {"ok",    "connect", "timeout",      "reset", "tls",
-                                        "aborted", "",      "no such class"};
+    static const char *const names[] = {"ok",  "connect", "timeout", "reset",
+                                        "tls", "aborted", "",        "no such class"};
     enum rf_class c;
     for (size_t i = 0; i < RF_COUNT(names); i++)
         assert_false(rf_class_find(names[i], &c));
@@ -258,21 +258,42 @@ static void test_classify_message_behind_long_data(void **state)
     char text[9000] = "{\"data\":\"";
     memset(text + strlen(text), 'a', 8000);
     strcat(text, "\",\"message\":\"Rate limit, retry in 3s\",\"code\":-32000}");
-    struct rf_answer a = {.status = 200,
-                          .error = {text, strlen(text)},
-                          .retry_after_ns = RF_NEVER};
+    struct rf_answer a = {.status = 200, .error = {text, strlen(text)}, .retry_after_ns = RF_NEVER};
     struct rf_verdict v = rf_classify(rules, &a);
     assert_int_equal(v.class, RF_CLASS_RATE);
     assert_true(v.hint_ns == 3 * RF_SEC);
 }
 
-static const char *const bits[] = {
-    "{\"code\":", "-32005",       ",\"message\":\"", "rate limit", "\"}",
-    "batch",      "<html>",       "null",            "[",          "]",
-    "\\u00",      "\"",           "{",               "}",          "execution reverted",
-    "-32016",     "block range",  "up to a ",        "10k",        "0x",
-    "/second",    "\\u003e",      "max ",            "contextSlot\":",  "99999999999999999999",
-    "\x80\xff",   " ",            "\\",              "per ",       "nonce too low"};
+static const char *const bits[] = {"{\"code\":",
+                                   "-32005",
+                                   ",\"message\":\"",
+                                   "rate limit",
+                                   "\"}",
+                                   "batch",
+                                   "<html>",
+                                   "null",
+                                   "[",
+                                   "]",
+                                   "\\u00",
+                                   "\"",
+                                   "{",
+                                   "}",
+                                   "execution reverted",
+                                   "-32016",
+                                   "block range",
+                                   "up to a ",
+                                   "10k",
+                                   "0x",
+                                   "/second",
+                                   "\\u003e",
+                                   "max ",
+                                   "contextSlot\":",
+                                   "99999999999999999999",
+                                   "\x80\xff",
+                                   " ",
+                                   "\\",
+                                   "per ",
+                                   "nonce too low"};
 
 static size_t make_text(struct rf_rng *rng, char *text, size_t size)
 {
