@@ -7,10 +7,10 @@
 #include "base/rng.h"
 
 enum rf_vdist_kind {
-    RF_VDIST_CONST,      /* base_ns */
-    RF_VDIST_UNIFORM,    /* base_ns + U(0, span_ns) */
+    RF_VDIST_CONST,       /* base_ns */
+    RF_VDIST_UNIFORM,     /* base_ns + U(0, span_ns) */
     RF_VDIST_EXPONENTIAL, /* base_ns + Exp(mean span_ns) */
-    RF_VDIST_LOGNORMAL   /* median base_ns, `sigma` of its logarithm */
+    RF_VDIST_LOGNORMAL    /* median base_ns, `sigma` of its logarithm */
 };
 
 /** Zeroed it is the constant 0. On top of any kind: `slow_permille` of the draws are late by

@@ -117,8 +117,7 @@ static void fill_bucket(const struct rf_vlimit *l, struct rf_vlimit_book *b, uin
 }
 
 /* The book at this time. @param now_ns in and out: never before an earlier one. */
-static struct rf_vlimit_book *look(struct rf_vlimit *l, const struct rf_vask *ask,
-                                   uint64_t *now_ns)
+static struct rf_vlimit_book *look(struct rf_vlimit *l, const struct rf_vask *ask, uint64_t *now_ns)
 {
     *now_ns = l->now_ns = rf_max_u64(l->now_ns, *now_ns);
     struct rf_vlimit_book *b = find_book(l, ask);

@@ -1,7 +1,7 @@
-/* vlimit.h - the limiters of virtual providers: fixed window, sliding log, token bucket, cap on what
- * runs at once; counting calls, requests or credits, for all methods or for some, together or each
- * by itself. Several nodes may share one: an account. The tests measure the core against these, so
- * each admits exactly what its definition allows (tests/unit/sim/test_vlimit.c). Pure. */
+/* vlimit.h - the limiters of virtual providers: fixed window, sliding log, token bucket, cap on
+ * what runs at once; counting calls, requests or credits, for all methods or for some, together or
+ * each by itself. Several nodes may share one: an account. The tests measure the core against
+ * these, so each admits exactly what its definition allows (tests/unit/sim/test_vlimit.c). Pure. */
 #ifndef RF_SIM_VLIMIT_H
 #define RF_SIM_VLIMIT_H
 
@@ -33,9 +33,9 @@ struct rf_vlimit_entry {
 
 /** The books of one window: of all methods, or of one. */
 struct rf_vlimit_book {
-    char method[64]; /* "": of all */
-    uint64_t window, used; /* fixed: number of the window, units in it */
-    uint64_t level, at_ns; /* bucket: tokens times window_ns; when that was so */
+    char method[64];               /* "": of all */
+    uint64_t window, used;         /* fixed: number of the window, units in it */
+    uint64_t level, at_ns;         /* bucket: tokens times window_ns; when that was so */
     struct rf_vlimit_entry *entry; /* owned ring */
     uint64_t head, n, cap, sum;
 };
@@ -49,15 +49,15 @@ struct rf_vlimit {
     uint64_t phase_ns; /* fixed: the edges lie so much before the multiples of window_ns */
     uint64_t burst;    /* bucket: 0: `count` */
     enum rf_vlimit_unit unit;
-    const char *methods; /* a name, or a prefix with a trailing `*`; NULL: all */
-    bool each;           /* every method that it covers has a window of its own */
-    bool charge_refused; /* what is refused counts all the same */
+    const char *methods;               /* a name, or a prefix with a trailing `*`; NULL: all */
+    bool each;                         /* every method that it covers has a window of its own */
+    bool charge_refused;               /* what is refused counts all the same */
     const struct rf_vlimit_step *step; /* borrowed, in order of time */
     uint32_t n_steps;
     /* state and counters */
     struct rf_vlimit_book *book; /* owned array */
     uint32_t n_books;
-    uint64_t now_ns; /* the latest time seen: an earlier one counts as this */
+    uint64_t now_ns;            /* the latest time seen: an earlier one counts as this */
     uint64_t admitted, refused; /* units */
 };
 

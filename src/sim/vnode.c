@@ -38,9 +38,7 @@ uint64_t rf_vnode_travel(struct rf_vnode *n)
 
 uint64_t rf_vnode_head(const struct rf_vnode *n, uint64_t now_ns)
 {
-    return n->block_ns == 0
-               ? 0
-               : rf_time_sub(n->block_first + now_ns / n->block_ns, n->lag_blocks);
+    return n->block_ns == 0 ? 0 : rf_time_sub(n->block_first + now_ns / n->block_ns, n->lag_blocks);
 }
 
 static const struct rf_vmethod *find_method(const struct rf_vnode *n, const struct rf_vask *ask)
@@ -70,8 +68,7 @@ static struct rf_vlimit *limit_at(struct rf_vnode *n, uint32_t i)
 }
 
 /* In all limits or in none. */
-static bool admit(struct rf_vnode *n, const struct rf_vask *ask, uint64_t now_ns,
-                  uint64_t until_ns)
+static bool admit(struct rf_vnode *n, const struct rf_vask *ask, uint64_t now_ns, uint64_t until_ns)
 {
     bool ok = true;
     for (uint32_t i = 0; i <= n->n_also && ok; i++) {
@@ -131,8 +128,8 @@ static void add_hint(struct rf_vnode *n, const struct rf_vask *ask, uint64_t now
 static uint64_t date_wait(const struct rf_vnode *n, uint64_t now_ns, uint64_t wait_ns)
 {
     uint64_t date = (now_ns + wait_ns + RF_SEC - 1) / RF_SEC * RF_SEC;
-    int64_t here = n->no_date ? (int64_t)now_ns + n->clock_ahead_ns
-                              : (int64_t)(now_ns / RF_SEC * RF_SEC);
+    int64_t here =
+        n->no_date ? (int64_t)now_ns + n->clock_ahead_ns : (int64_t)(now_ns / RF_SEC * RF_SEC);
     return (int64_t)date > here ? (uint64_t)((int64_t)date - here) : 0;
 }
 

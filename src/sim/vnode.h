@@ -109,7 +109,7 @@ struct rf_vnode {
     /* state and counters */
     struct rf_rng rng;
     struct rf_vlimit own;
-    uint64_t now_ns; /* of the exchange being answered */
+    uint64_t now_ns;                       /* of the exchange being answered */
     uint64_t free_at_ns[RF_VNODE_WORKERS]; /* when each worker is free */
     uint64_t requests, calls, admitted, throttled, refused_batches, ghosts;
 };

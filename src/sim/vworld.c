@@ -1,10 +1,10 @@
 /* vworld.c - the order of the world: a heap of clients by the time of what each does next.
  *
- * Happy path: the earliest client runs to that instant and no further, so that all clients' requests
- * reach a shared node in the order of time; what it does next puts it back into the heap. An event
- * costs the depth of the heap, whatever the number of clients.
- * Failure modes: a closed load whose calls fail at once would never let time go on: it is filled up
- * again at most once a millisecond. */
+ * Happy path: the earliest client runs to that instant and no further, so that all clients'
+ * requests reach a shared node in the order of time; what it does next puts it back into the heap.
+ * An event costs the depth of the heap, whatever the number of clients. Failure modes: a closed
+ * load whose calls fail at once would never let time go on: it is filled up again at most once a
+ * millisecond. */
 #include "sim/vworld.h"
 
 #include <assert.h>

@@ -10,10 +10,10 @@
 
 /** What a client asks for. */
 struct rf_vload {
-    uint32_t backlog;    /* closed: so many calls pending, always */
-    double per_s;        /* open: so many calls a second, beside the backlog */
-    bool poisson;        /* open: at random, else evenly */
-    uint64_t until_ns;   /* no call after it; 0: for ever */
+    uint32_t backlog;               /* closed: so many calls pending, always */
+    double per_s;                   /* open: so many calls a second, beside the backlog */
+    bool poisson;                   /* open: at random, else evenly */
+    uint64_t until_ns;              /* no call after it; 0: for ever */
     uint64_t life_ns, life_span_ns; /* a call's time: life + U(0, span) */
     const char *const *method;      /* in turn */
     uint32_t n_methods;             /* 0: eth_call alone */
@@ -24,11 +24,11 @@ struct rf_vload {
 /** What came of it. */
 struct rf_vbook {
     uint64_t submitted, answered, ok, turned_away;
-    uint64_t wrong;         /* answered with somebody else's answer */
-    uint64_t twice;         /* answered again */
+    uint64_t wrong;           /* answered with somebody else's answer */
+    uint64_t twice;           /* answered again */
     uint64_t exchanges, sent; /* requests; calls in them */
-    uint64_t past_deadline; /* calls sent at or after their deadline */
-    uint64_t latest_ns;     /* the worst lateness of an answer */
+    uint64_t past_deadline;   /* calls sent at or after their deadline */
+    uint64_t latest_ns;       /* the worst lateness of an answer */
     uint64_t by_err[RPCFAN_ERR_COUNT];
 };
 
@@ -50,7 +50,7 @@ struct rf_vclient {
     } * slot;                  /* owned */
     uint32_t *spare;           /* owned stack of free slots */
     uint32_t n_slots, n_spare, n_live;
-    uint64_t began_ns, made;   /* of the open load: since when, how many */
+    uint64_t began_ns, made; /* of the open load: since when, how many */
     uint64_t next_call_ns, refill_ns;
 };
 
@@ -73,8 +73,8 @@ struct rf_vworld {
     struct rf_vworld_hooks hooks;
     /* read only */
     uint64_t now_ns;
-    uint64_t hash;    /* of all that was sent and answered so far */
-    uint64_t events;  /* times a client was run */
+    uint64_t hash;   /* of all that was sent and answered so far */
+    uint64_t events; /* times a client was run */
     /* private */
     struct rf_vclient *client; /* owned array */
     uint32_t n_clients, max_clients;

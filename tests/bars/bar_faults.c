@@ -46,8 +46,8 @@ static void set_faults(struct stage *s, struct rf_vlimit *account)
 
 void bar_accounting(uint64_t seed)
 {
-    static const char *const methods[] = {"eth_call",    "eth_getBalance",      "eth_call",
-                                          "eth_getLogs", "eth_sendTransaction", "eth_call",
+    static const char *const methods[] = {"eth_call",    "eth_getBalance",        "eth_call",
+                                          "eth_getLogs", "eth_sendTransaction",   "eth_call",
                                           "eth_call",    "eth_sendRawTransaction"};
     static const struct rpcfan_limit limit = {.count = 600, .window_ms = 1000};
     struct rf_vlimit account;
@@ -181,8 +181,7 @@ static void random_case(uint64_t seed)
     s.load.per_s = 100;
     stage_start(&s);
     stage_run(&s, 60 * MINUTE);
-    table_at_most(12, "an hour of 5 % errors", "trips", 0,
-                  (double)stage_ep(&s, 0)->breaker.trips);
+    table_at_most(12, "an hour of 5 % errors", "trips", 0, (double)stage_ep(&s, 0)->breaker.trips);
     stage_fini(&s);
 }
 
@@ -230,9 +229,8 @@ static void recovery_case(uint64_t seed, uint32_t n_ep, uint64_t dead_s)
              (unsigned long long)dead_s);
     table_at_most(12, what, "trips", 1, (double)trips);
     table_at_most(12, what, "probes an interval", 1, (double)p.worst);
-    double late_s = k->state == RF_BREAKER_CLOSED
-                        ? (double)rf_time_sub(k->closed_at_ns, until_ns) / 1e9
-                        : 999;
+    double late_s =
+        k->state == RF_BREAKER_CLOSED ? (double)rf_time_sub(k->closed_at_ns, until_ns) / 1e9 : 999;
     /* two round trips, and a call each 10 ms */
     table_at_most(12, what, "s to recover, after d_k", 2 * 0.14 + 0.02, late_s);
     stage_fini(&s);

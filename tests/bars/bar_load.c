@@ -40,7 +40,8 @@ static double quantile(double q)
     return sample.n > 0 ? sample.ms[(uint32_t)(q * (sample.n - 1))] : 0;
 }
 
-/* Median 50 ms, 95 of 100 within 109 ms, and 1 of 100 later by 0.8 to 2 s. */
+/* Median 50 ms, 95 of 100 within 109 ms, and 12 of 1,000 later by 0.8 to 2 s. With 10 of them the
+ * p99 would stand at the foot of the cliff or on top of it, as chance has it in each seed. */
 static void set_slow(struct stage *s, uint32_t n_ep)
 {
     for (uint32_t i = 0; i < n_ep; i++) {
@@ -49,7 +50,7 @@ static void set_slow(struct stage *s, uint32_t n_ep)
         s->node[i].service = (struct rf_vdist){.kind = RF_VDIST_LOGNORMAL,
                                                .base_ns = 47 * RF_MS,
                                                .sigma = 0.474,
-                                               .slow_permille = 10,
+                                               .slow_permille = 12,
                                                .slow_ns = 800 * RF_MS,
                                                .slow_span_ns = 1200 * RF_MS};
     }
@@ -82,8 +83,8 @@ void bar_hedge_tail(uint64_t seed)
     double extra = 0, plain_extra = 0;
     double plain = tail_case(seed, 0, &plain_extra);
     double hedged = tail_case(seed, 5, &extra);
-    table_at_most(8, "1 % slow, hedges 5 %", "p99 to p99 without", 0.30, ratio(hedged, plain));
-    table_at_most(8, "1 % slow, hedges 5 %", "extra requests", 0.055, extra);
+    table_at_most(8, "1.2 % slow, hedges 5 %", "p99 to p99 without", 0.30, ratio(hedged, plain));
+    table_at_most(8, "1.2 % slow, hedges 5 %", "extra requests", 0.055, extra);
 }
 
 void bar_hedge_load(uint64_t seed)
@@ -107,8 +108,8 @@ void bar_hedge_load(uint64_t seed)
     stage_run(&s, 6 * MINUTE);
     const struct rf_vbook *b = stage_book(&s);
     /* what was sent beyond once a call, and beyond what was refused and went again */
-    double hedges = (double)b->sent - (double)(b->answered - sample.unsent) -
-                    (double)stage_throttled(&s);
+    double hedges =
+        (double)b->sent - (double)(b->answered - sample.unsent) - (double)stage_throttled(&s);
     table_at_most(9, "load 2R, hedges 5 %", "hedges sent", 0, hedges);
     table_at_least(9, "load 2R, hedges 5 %", "calls answered", 25000, (double)b->ok);
     stage_fini(&s);

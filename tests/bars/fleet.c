@@ -1,13 +1,13 @@
 /* fleet.c - many clients on one key that nobody divided: what becomes of it.
  *
- *   fleet [-s SEED] [-m MINUTES] [-n CLIENTS] [-k fixed|sliding|bucket] [-c CONFIG]
+ *   fleet [-s FIRST_SEED] [-r SEEDS] [-m MINUTES] [-n CLIENTS] [-k KIND] [-c CONFIG]
  *
  * A provider grants 200 calls a second for the key, counted over one second (fixed windows), ten
  * seconds (sliding log) or as a bucket. 1, 10, 100 or 1,000 clients, each with more to ask than
  * there is, share it for ten virtual minutes after one of warm-up. They are configured with the
  * whole limit ("whole"), with none, starting at 5 calls a second ("learn-5"), or with nothing at
- * all ("learn"). CSV on stdout: good answers over what the key grants, calls refused over calls
- * sent, and Jain's index over the clients' good answers. */
+ * all ("learn"). CSV on stdout, a line a run: good answers over what the key grants, calls refused
+ * over calls sent, and Jain's index over the clients' good answers. What it costs, on stderr. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,8 +103,8 @@ static void play(const struct study *t)
         sum += ok[i];
     sent = s.node[0].calls - sent;
     refused = s.node[0].throttled - refused;
-    printf("%s,%s,%u,%.4f,%.4f,%.4f,%llu,%llu\n", limits[t->limit].name, configs[t->config],
-           t->clients, sum / (RATE * 60.0 * (double)t->minutes),
+    printf("%s,%s,%u,%llu,%.4f,%.4f,%.4f,%llu,%llu\n", limits[t->limit].name, configs[t->config],
+           t->clients, (unsigned long long)t->seed, sum / (RATE * 60.0 * (double)t->minutes),
            ratio((double)refused, (double)sent), rf_jain(ok, t->clients), (unsigned long long)sent,
            (unsigned long long)refused);
     fflush(stdout);
@@ -113,23 +113,31 @@ static void play(const struct study *t)
     if (b.answered != b.submitted || b.wrong + b.twice > 0 || !rf_vworld_settled(&s.w))
         fail("calls were lost, wrong or answered twice");
     double cpu = (double)(clock() - start) / CLOCKS_PER_SEC;
-    fprintf(stderr, "%-8s %-8s %5u clients: %6.1f s of CPU, %.2f us a call sent\n",
+    fprintf(stderr, "%-8s %-8s %5u clients: %6.2f s of CPU, %.2f us a turn of a client\n",
             limits[t->limit].name, configs[t->config], t->clients, cpu,
-            1e6 * cpu / (double)rf_max_u64(b.sent, 1));
+            1e6 * cpu / (double)rf_max_u64(s.w.events, 1));
     rf_vworld_fini(&s.w);
     rf_vnode_fini(&s.node[0]);
     rf_free(ok);
 }
 
+static bool chosen(const char *only, const char *name)
+{
+    return only == NULL || strcmp(only, name) == 0;
+}
+
 int main(int argc, char **argv)
 {
-    struct study t = {.seed = 1, .minutes = 10};
+    struct study t = {.minutes = 10};
     const char *kind = NULL, *config = NULL;
+    uint64_t first = 1, seeds = 1;
     uint32_t clients = 0;
     int opt;
-    while ((opt = getopt(argc, argv, "s:m:n:k:c:")) != -1) {
+    while ((opt = getopt(argc, argv, "s:r:m:n:k:c:")) != -1) {
         if (opt == 's')
-            t.seed = strtoull(optarg, NULL, 10);
+            first = strtoull(optarg, NULL, 10);
+        else if (opt == 'r')
+            seeds = strtoull(optarg, NULL, 10);
         else if (opt == 'm')
             t.minutes = strtoull(optarg, NULL, 10);
         else if (opt == 'n')
@@ -141,14 +149,15 @@ int main(int argc, char **argv)
         else
             return 2;
     }
-    printf("limit,config,clients,goodput,waste,jain,sent,refused\n");
+    printf("limit,config,clients,seed,goodput,waste,jain,sent,refused\n");
     for (t.limit = 0; t.limit < RF_COUNT(limits); t.limit++) {
         for (t.config = 0; t.config < RF_COUNT(configs); t.config++) {
             for (uint32_t i = 0; i < RF_COUNT(sizes); i++) {
                 t.clients = sizes[i];
-                if ((kind == NULL || strcmp(kind, limits[t.limit].name) == 0) &&
-                    (config == NULL || strcmp(config, configs[t.config]) == 0) &&
-                    (clients == 0 || clients == t.clients))
+                if (!chosen(kind, limits[t.limit].name) || !chosen(config, configs[t.config]) ||
+                    (clients != 0 && clients != t.clients))
+                    continue;
+                for (t.seed = first; t.seed < first + seeds; t.seed++)
                     play(&t);
             }
         }

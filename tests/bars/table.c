@@ -95,7 +95,6 @@ static double mean_of(const struct row *r)
     return n > 0 ? sum / n : NAN;
 }
 
-
 /* By bar; rows of one bar keep their order. */
 static void sort_rows(void)
 {
@@ -120,8 +119,8 @@ uint32_t table_print(void)
         double worst = worst_of(r);
         bool ok = r->least ? worst >= r->bar : worst <= r->bar;
         missed += !ok;
-        printf("%3d  %-37s %-24s %s %-6g", r->number, r->what, r->measure, r->least ? ">=" : "<=",
-               r->bar);
+        printf("%3d  %-37s %-24s %s %-6g", r->number, r->what, r->measure,
+               r->least ? ">=" : "<=", r->bar);
         printf(" %8s", show(worst, text, sizeof text));
         printf(" %8s ", show(mean_of(r), text, sizeof text));
         for (uint32_t k = 0; k < n_seeds; k++)

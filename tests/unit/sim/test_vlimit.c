@@ -91,9 +91,8 @@ static struct rf_vask ask_for(uint32_t calls)
 
 static struct rf_vlimit random_limit(enum rf_vlimit_kind kind, struct rf_rng *rng)
 {
-    struct rf_vlimit l = {.kind = kind,
-                          .count = 1 + rf_rng_below(rng, 20),
-                          .window_ns = 1 + rf_rng_below(rng, 5000)};
+    struct rf_vlimit l = {
+        .kind = kind, .count = 1 + rf_rng_below(rng, 20), .window_ns = 1 + rf_rng_below(rng, 5000)};
     l.phase_ns = rf_rng_below(rng, 2 * l.window_ns);
     l.burst = rf_rng_below(rng, 3) == 0 ? 0 : 1 + rf_rng_below(rng, 30);
     return l;

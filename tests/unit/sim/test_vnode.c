@@ -142,12 +142,13 @@ static void test_vnode_refusals_have_shapes(void **state)
         int status;
         uint64_t retry_after_ns;
         const char *says;
-    } cases[] = {{RF_VTHROTTLE_429, 429, RF_NEVER, "too many requests"},
-                 {RF_VTHROTTLE_429_SECONDS, 429, 2 * RF_SEC, "too many requests"},
-                 {RF_VTHROTTLE_429_DATE, 429, 2 * RF_SEC, "too many requests"},
-                 {RF_VTHROTTLE_BODY, 200, RF_NEVER, "{\"jsonrpc\":\"2.0\",\"id\":100,\"error\""},
-                 {RF_VTHROTTLE_MEMBERS, 200, RF_NEVER, "[{\"jsonrpc\":\"2.0\",\"id\":100,\"error\""},
-                 {RF_VTHROTTLE_503_SECONDS, 503, 2 * RF_SEC, "too many requests"}};
+    } cases[] = {
+        {RF_VTHROTTLE_429, 429, RF_NEVER, "too many requests"},
+        {RF_VTHROTTLE_429_SECONDS, 429, 2 * RF_SEC, "too many requests"},
+        {RF_VTHROTTLE_429_DATE, 429, 2 * RF_SEC, "too many requests"},
+        {RF_VTHROTTLE_BODY, 200, RF_NEVER, "{\"jsonrpc\":\"2.0\",\"id\":100,\"error\""},
+        {RF_VTHROTTLE_MEMBERS, 200, RF_NEVER, "[{\"jsonrpc\":\"2.0\",\"id\":100,\"error\""},
+        {RF_VTHROTTLE_503_SECONDS, 503, 2 * RF_SEC, "too many requests"}};
     for (size_t i = 0; i < RF_COUNT(cases); i++) {
         struct rf_vnode node = {.retry_after_ns = RF_NEVER};
         struct made m;
@@ -246,10 +247,8 @@ static void test_vnode_refusals_cost_no_worker(void **state)
 static void test_vnode_hints(void **state)
 {
     (void)state;
-    struct rf_vnode node = {.limit = RF_VLIMIT_FIXED,
-                            .limit_count = 10,
-                            .limit_window_ns = 5 * RF_SEC,
-                            .hints = true};
+    struct rf_vnode node = {
+        .limit = RF_VLIMIT_FIXED, .limit_count = 10, .limit_window_ns = 5 * RF_SEC, .hints = true};
     struct made m;
     start(&node);
     arrive(&m, &node, "eth_call", 3, 1500 * RF_MS);

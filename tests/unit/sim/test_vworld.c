@@ -1,4 +1,5 @@
-/* test_vworld.c - many clients in one virtual time: in order, replayable, and honest in its books. */
+/* test_vworld.c - many clients in one virtual time: in order, replayable, and honest in its books.
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
