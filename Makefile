@@ -48,12 +48,16 @@ SCEN_SRC := $(sort $(wildcard tests/scenario/*.c))
 INT_SRC := $(sort $(wildcard tests/integration/test_*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
+# two programs of several files each: what is not a main belongs to both
+BARS_SRC := $(sort $(wildcard tests/bars/*.c))
 BARS_REAL_SRC := $(sort $(wildcard tests/bars/real/*.c))
 EXAMPLE_SRC := $(sort $(wildcard examples/*.c))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 bin = $(patsubst %.c,$(BUILD)/%,$(1))
-LIB_OBJ := $(call obj,$(LIB_SRC))
+# the rule table, compiled in
+GEN_OBJ := $(BUILD)/gen/rules_text.o
+LIB_OBJ := $(call obj,$(LIB_SRC)) $(GEN_OBJ)
 CMD_OBJ := $(call obj,$(CMD_SRC))
 # all of the command but its main: what tests link
 PART_OBJ := $(filter-out %/main.o,$(CMD_OBJ))
@@ -69,6 +73,16 @@ $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(SAY) CC $<
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/gen/rules_text.c: src/core/rules.conf Makefile
+	@mkdir -p $(@D)
+	$(SAY) GEN $@
+	$(Q){ printf '#include "core/rules.h"\nconst char rf_rules_builtin[] = {\n'; \
+	  od -An -v -tu1 $< | sed -e 's/^ *//' -e 's/  */,/g' -e 's/$$/,/'; printf '0};\n'; } >$@
+
+$(BUILD)/gen/%.o: $(BUILD)/gen/%.c src/core/rules.h
+	$(SAY) CC $<
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 $(BUILD)/librpcfan.a: $(LIB_OBJ)
 	$(SAY) AR $@
@@ -94,6 +108,8 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TESTLIB_OBJ) $(PART_OBJ) $(BUILD)/lib
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CMD_LIBS) -lcmocka -ldl
 
+BARS_BIN := $(BUILD)/tests/bars/bars $(BUILD)/tests/bars/fleet
+$(BARS_BIN): $(filter-out %/bars.o %/fleet.o,$(call obj,$(BARS_SRC)))
 BARS_REAL := $(BUILD)/tests/bars/real/bars_real
 $(BARS_REAL): $(call obj,$(BARS_REAL_SRC)) $(PART_OBJ) $(BUILD)/librpcfan.a
 	@mkdir -p $(@D)
@@ -152,6 +168,11 @@ bars-real: all $(BARS_REAL) ## bars over loopback against the fake node, some mi
 bench: all $(BENCH_BIN) ## speed and memory, as ratios against bare libcurl in the same run
 	$(Q)scripts/bench
 
+bars: $(BARS_BIN) ## the bars: figures of five seeds in virtual time, exit 1 where one is missed
+	$(Q)$(BUILD)/tests/bars/bars
+fleet: $(BARS_BIN) ## the fleet study: many clients on one key; rewrites docs/fleet.csv, .svg and the table
+	$(Q)scripts/fleet
+
 # The sanitizers run every test program; the shell scripts run once, without them, in `check`.
 asan: ## address and undefined-behaviour sanitizers
 	$(Q)$(MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined sanitized
@@ -163,7 +184,7 @@ sanitized: all $(UNIT_BIN) $(SCEN_BIN) $(INT_BIN)
 	$(Q)UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 scripts/run-tests sanitized $(UNIT_BIN) $(SCEN_BIN) $(INT_BIN)
 
 valgrind: $(UNIT_BIN) $(SCEN_BIN) ## unit tests and scenarios under valgrind
-	$(Q)for t in $(filter-out %_props %_accounting %_random %_bars,$(UNIT_BIN)) $(SCEN_BIN); do \
+	$(Q)for t in $(filter-out %_props %_accounting %_random,$(UNIT_BIN)) $(SCEN_BIN); do \
 	  echo "$$t"; valgrind -q --error-exitcode=9 --leak-check=full $$t >/dev/null 2>$(BUILD)/valgrind.log || \
 	  { cat $(BUILD)/valgrind.log; exit 1; }; done
 
@@ -238,6 +259,6 @@ dist: ## build/rpcfan-VERSION.tar.gz of what is committed
 clean: ## remove build/
 	rm -rf $(BUILD)
 
-.PHONY: all help install-deps tests-build demo unit scenario integration check real peers bars-real bench asan tsan \
+.PHONY: all help install-deps tests-build demo unit scenario integration check real peers bench bars fleet bars-real asan tsan \
         ubsan sanitized valgrind coverage fuzz fuzz-smoke format format-check tidy gates docs man \
         install uninstall dist clean

@@ -2,10 +2,10 @@
 _rpcfan() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} word command=
     local global="-c --config -n --network -u --url --family --rate --in-flight --batch --timeout
-        --deadline --header --cacert --http2 --jwt-secret-file --log-level --log-format
+        --deadline --header --cacert --http2 --jwt-secret-file --rules --log-level --log-format
         --no-progress --version --help"
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case $word in call | batch | check | sim | help)
+        case $word in call | batch | check | explain | sim | help)
             command=$word
             break
             ;;
@@ -13,7 +13,7 @@ _rpcfan() {
     done
     COMPREPLY=()
     case $prev in
-    -c | --config | --cacert | --jwt-secret-file | -o | --output | --script)
+    -c | --config | --cacert | --jwt-secret-file | --rules | -o | --output | --script)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
@@ -21,17 +21,21 @@ _rpcfan() {
     --log-level) mapfile -t COMPREPLY < <(compgen -W "error warn info debug" -- "$cur") && return ;;
     --log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur") && return ;;
     -u | --url | -n | --network | --rate | --in-flight | --batch | --timeout | --deadline | \
-        --header | -m | --method | -p | --params | --window) return ;;
+        --header | -m | --method | -p | --params | --window | --status | --body) return ;;
     esac
     case $command in
-    '') word="$global call batch check sim help" ;;
+    '') word="$global call batch check explain sim help" ;;
     call) word=$global ;;
     batch)
         word="$global -m --method -p --params -o --output --resume --unordered --window
             --summary --summary=json"
         ;;
     check) word="$global --live" ;;
-    help) word="call batch check sim" ;;
+    explain)
+        word="--family --rules --status --header --body -m --method -p --params --batch --json
+            --list --help"
+        ;;
+    help) word="call batch check explain sim" ;;
     sim)
         word="--listen --script --for --access-log --check --print-port --quiet --help --family
             --chain-id --head --block-time --churn --seed --latency --rate --concurrency

@@ -23,6 +23,9 @@ struct rf_cli {
     const struct rpcfan_options *options; /* from -c or -u; NULL where neither was given */
     const char *config_path;              /* of -c; NULL: none */
     const char *network;                  /* of -n; NULL: the first */
+    const char *rules;                    /* text of --rules' file; NULL: none */
+    int has_family;
+    enum rpcfan_family family;            /* of --family; valid with has_family */
     uint64_t deadline_ms;                 /* of --deadline; 0: the network's */
     int log_level;
     int log_json;
@@ -36,6 +39,7 @@ typedef int rf_command(struct rf_cli *cli, int argc, char **argv);
 rf_command cmd_call;
 rf_command cmd_batch;
 rf_command cmd_check;
+rf_command cmd_explain;
 rf_command cmd_sim;
 
 #endif

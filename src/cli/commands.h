@@ -9,5 +9,7 @@ extern const struct rf_arg_spec rf_call_spec[];
 extern const size_t rf_call_spec_n;
 extern const struct rf_arg_spec rf_batch_spec[];
 extern const size_t rf_batch_spec_n;
+extern const struct rf_arg_spec rf_explain_spec[];
+extern const size_t rf_explain_spec_n;
 
 #endif

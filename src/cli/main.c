@@ -26,6 +26,7 @@ static const char help[] =
     "  batch [FILE]            a call for each line of FILE or stdin, an answer for\n"
     "                          each on stdout\n"
     "  check                   validate a configuration; --live asks each endpoint\n"
+    "  explain                 what an answer of a node means, and what would be done\n"
     "  sim                     a programmable fake node, to try things on\n"
     "  help [COMMAND]          help for the program or a command\n";
 
@@ -39,6 +40,7 @@ static const struct command {
     {"call", cmd_call, rf_call_spec, &rf_call_spec_n, false},
     {"batch", cmd_batch, rf_batch_spec, &rf_batch_spec_n, false},
     {"check", cmd_check, NULL, NULL, false},
+    {"explain", cmd_explain, rf_explain_spec, &rf_explain_spec_n, false},
     {"sim", cmd_sim, NULL, NULL, true},
 };
 
@@ -189,7 +191,7 @@ static int fail_command(const char *name)
 {
     char text[160];
     snprintf(text, sizeof text,
-             "unknown command '%.60s'; there are call, batch, check, sim and help", name);
+             "unknown command '%.60s'; there are call, batch, check, explain, sim and help", name);
     return rf_help_misuse("", text);
 }
 

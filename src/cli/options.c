@@ -9,6 +9,7 @@
 
 #include "app/config.h"
 #include "app/limit_text.h"
+#include "app/rules_file.h"
 #include "base/mem.h"
 
 enum {
@@ -25,6 +26,7 @@ enum {
     OPT_CACERT,
     OPT_HTTP2,
     OPT_JWT,
+    OPT_RULES,
     OPT_LOG_LEVEL,
     OPT_LOG_FORMAT,
     OPT_NO_PROGRESS,
@@ -46,6 +48,7 @@ const struct rf_arg_spec rf_global_spec[] = {
     {OPT_CACERT, 0, "cacert", "FILE"},
     {OPT_HTTP2, 0, "http2", NULL},
     {OPT_JWT, 0, "jwt-secret-file", "FILE"},
+    {OPT_RULES, 0, "rules", "FILE"},
     {OPT_LOG_LEVEL, 0, "log-level", "error|warn|info|debug"},
     {OPT_LOG_FORMAT, 0, "log-format", "text|json"},
     {OPT_NO_PROGRESS, 0, "no-progress", NULL},
@@ -75,6 +78,8 @@ const char rf_global_help[] =
     "      --cacert FILE       trusted certificates (PEM); default: the system's\n"
     "      --http2             offer HTTP/2 over TLS\n"
     "      --jwt-secret-file FILE  64 hex digits: send an HS256 token\n"
+    "      --rules FILE        own rules of what errors mean, tried before the\n"
+    "                          built-in ones, see 'rpcfan help explain'\n"
     "\n"
     "What is shown:\n"
     "      --log-level LEVEL   error, warn, info or debug, on stderr; default warn\n"
@@ -214,6 +219,9 @@ enum rpcfan_err rf_globals_take(struct rf_globals *g, int key, const char *value
         return RPCFAN_OK;
     case OPT_JWT:
         g->jwt_file = value;
+        return RPCFAN_OK;
+    case OPT_RULES:
+        g->rules_file = value;
         return RPCFAN_OK;
     case OPT_LOG_LEVEL:
     case OPT_LOG_FORMAT:
@@ -377,6 +385,8 @@ static enum rpcfan_err override(struct rf_globals *g, struct rpcfan_error *err)
         g->options.in_flight = g->in_flight;
     if (g->has_level)
         g->options.log_level = g->log_level;
+    if (g->rules != NULL)
+        g->options.rules = g->rules;
     g->options.log = rf_stderr_log_line;
     g->options.log_arg = &g->log;
     return rc;
@@ -404,6 +414,8 @@ enum rpcfan_err rf_globals_build(struct rf_globals *g, struct rf_cli *cli, struc
     *cli = (struct rf_cli){.config_path = g->config,
                            .network = g->network,
                            .deadline_ms = g->deadline_ms,
+                           .has_family = g->has_family,
+                           .family = (enum rpcfan_family)g->family,
                            .log_level = g->has_level ? g->log_level : RPCFAN_LOG_WARN,
                            .log_json = g->log_json,
                            .no_progress = g->no_progress,
@@ -411,8 +423,11 @@ enum rpcfan_err rf_globals_build(struct rf_globals *g, struct rf_cli *cli, struc
     if (g->config != NULL && g->n_urls > 0)
         return rf_fail(err, RPCFAN_EINVAL,
                        "give -c FILE or -u URL, not both; further endpoints go into the file");
-    if (g->config == NULL && g->n_urls == 0)
-        return RPCFAN_OK;
+    if (g->rules_file != NULL)
+        rc = rf_rules_file_read(g->rules_file, &g->rules, err);
+    cli->rules = g->rules;
+    if (rc != RPCFAN_OK || (g->config == NULL && g->n_urls == 0))
+        return rc;
     if (g->config != NULL) {
         rc = rf_config_load(g->config, &g->cfg, err);
         if (rc == RPCFAN_OK)
@@ -440,6 +455,7 @@ void rf_globals_fini(struct rf_globals *g)
     rf_free(g->endpoints);
     rf_free(g->headers);
     rf_free(g->jwt_secret);
+    rf_free(g->rules);
     if (said_through == &g->log)
         said_through = NULL;
     *g = (struct rf_globals){0};

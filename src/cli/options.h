@@ -1,5 +1,5 @@
 /* options.h - the global options, and the client options they amount to. Called by main.c; reads
- * the configuration and the JWT secret file, and touches nothing else. */
+ * the configuration, the JWT secret file and the rules, and touches nothing else. */
 #ifndef RF_CLI_OPTIONS_H
 #define RF_CLI_OPTIONS_H
 
@@ -16,7 +16,7 @@ struct rf_config;
 
 /** The options as given. Zero-initialised is empty and valid. Strings are argv's own. */
 struct rf_globals {
-    const char *config, *network, *cacert, *jwt_file;
+    const char *config, *network, *cacert, *jwt_file, *rules_file;
     const char *url[RF_GLOBAL_URLS_MAX];
     size_t n_urls;
     const char *header[RF_GLOBAL_HEADERS_MAX];
@@ -35,6 +35,7 @@ struct rf_globals {
     struct rpcfan_endpoint_options *endpoints; /* of all networks, in order */
     const char **headers; /* lists of all endpoints: the file's and --header's */
     char *jwt_secret;
+    char *rules; /* text of rules_file */
     struct rf_stderr_log log;
 };
 

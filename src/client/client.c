@@ -63,6 +63,7 @@ static enum rpcfan_err copy_endpoints(rpcfan_client_t *c, const struct rpcfan_op
     size_t n = 0;
     for (size_t i = 0; i < o->n_networks; i++)
         n += o->networks[i].n_endpoints;
+    c->n_networks = (uint32_t)o->n_networks;
     c->endpoint = rf_alloc(n * sizeof c->endpoint[0]);
     if (c->endpoint == NULL)
         return RPCFAN_ENOMEM;
@@ -241,24 +242,46 @@ bool rf_client_on_loop(const rpcfan_client_t *c)
     return pthread_equal(c->own_thread ? c->thread : c->loop_thread, pthread_self()) != 0;
 }
 
-enum rpcfan_err rpcfan_status(rpcfan_client_t *client, char **out)
+void rf_client_answer(rpcfan_client_t *c, struct rf_status_wait *w, uint64_t now_ns)
 {
-    struct rf_status_wait w = {0};
-    if (rf_client_on_loop(client)) {
-        rf_core_status(client->core, uv_hrtime(), &w.text);
-    } else {
-        struct rf_inbox *in = &client->in;
-        pthread_mutex_lock(&in->lock);
-        w.closed = !in->async_open;
-        if (!w.closed) {
-            w.next = in->status_waits;
-            in->status_waits = &w;
-            rf_client_wake(client);
-        }
-        while (!w.done && !w.closed)
-            pthread_cond_wait(&in->status, &in->lock);
-        pthread_mutex_unlock(&in->lock);
+    switch (w->query) {
+    case RF_QUERY_STATUS:
+        rf_core_status(c->core, now_ns, &w->text);
+        break;
+    case RF_QUERY_LEARNED:
+        rf_core_learned(c->core, now_ns, &w->text);
+        break;
+    case RF_QUERY_LEARN:
+        for (size_t i = 0; i < w->n_facts; i++)
+            rf_core_learn(c->core, &w->fact[i], now_ns);
+        break;
     }
+}
+
+/* Have the loop thread answer, and wait for it. */
+static void ask(rpcfan_client_t *client, struct rf_status_wait *w)
+{
+    if (rf_client_on_loop(client)) {
+        rf_client_answer(client, w, uv_hrtime());
+        return;
+    }
+    struct rf_inbox *in = &client->in;
+    pthread_mutex_lock(&in->lock);
+    w->closed = !in->async_open;
+    if (!w->closed) {
+        w->next = in->status_waits;
+        in->status_waits = w;
+        rf_client_wake(client);
+    }
+    while (!w->done && !w->closed)
+        pthread_cond_wait(&in->status, &in->lock);
+    pthread_mutex_unlock(&in->lock);
+}
+
+static enum rpcfan_err ask_text(rpcfan_client_t *client, enum rf_query query, char **out)
+{
+    struct rf_status_wait w = {.query = query};
+    ask(client, &w);
     rf_buf_char(&w.text, '\0');
     if (w.closed || w.text.failed) {
         rf_buf_fini(&w.text);
@@ -266,4 +289,30 @@ enum rpcfan_err rpcfan_status(rpcfan_client_t *client, char **out)
     }
     *out = w.text.data;
     return RPCFAN_OK;
+}
+
+enum rpcfan_err rpcfan_status(rpcfan_client_t *client, char **out)
+{
+    return ask_text(client, RF_QUERY_STATUS, out);
+}
+
+enum rpcfan_err rpcfan_learned(rpcfan_client_t *client, char **out)
+{
+    return ask_text(client, RF_QUERY_LEARNED, out);
+}
+
+enum rpcfan_err rpcfan_learn(rpcfan_client_t *client, const char *json, uint64_t age_ms,
+                             struct rpcfan_error *err)
+{
+    struct rf_fact_book book = {0};
+    enum rpcfan_err e = rf_learn_read(json, rf_ms_ns(age_ms), &book, err);
+    if (e == RPCFAN_OK) {
+        struct rf_status_wait w = {
+            .query = RF_QUERY_LEARN, .fact = book.fact, .n_facts = book.n};
+        ask(client, &w);
+        if (w.closed)
+            e = rf_fail(err, RPCFAN_ECLOSED, "the client is closed");
+    }
+    rf_learn_free(&book);
+    return e;
 }

@@ -28,10 +28,24 @@ struct rpcfan_result {
     char tail[RF_TAIL_INLINE];
 };
 
-/** A thread that waits for a status text. Lives on its stack. */
+/** Facts, and the tree of jansson's that their names point into. */
+struct rf_fact_book {
+    void *root;
+    struct rf_fact *fact; /* owned */
+    size_t n, cap;
+};
+
+/** What a thread asks of the loop thread. */
+enum rf_query { RF_QUERY_STATUS, RF_QUERY_LEARNED, RF_QUERY_LEARN };
+
+/** A thread that waits for the loop thread to look at, or change, what the core knows. Lives on its
+ * stack. */
 struct rf_status_wait {
     struct rf_status_wait *next;
-    struct rf_buf text;
+    enum rf_query query;
+    struct rf_buf text;         /* STATUS, LEARNED: the answer */
+    const struct rf_fact *fact; /* LEARN: n_facts of them */
+    size_t n_facts;
     bool done, closed;
 };
 
@@ -48,6 +62,7 @@ struct rf_inbox {
     uint64_t bytes, bytes_max;
     uint32_t waiters; /* threads in rpcfan_call_wait() for room */
     uint32_t per_s;   /* completions in the last second, for retry_in_ms */
+    uint64_t wait_ns[RF_NETWORKS_MAX]; /* by network: how long a new call would wait */
     bool woken;       /* the async was sent and not yet served */
     bool closing;     /* no more calls */
     bool async_open;
@@ -61,7 +76,7 @@ struct rpcfan_client {
 
     /* set up once */
     struct rpcfan_endpoint_options **endpoint; /* owned copies, by endpoint id */
-    uint32_t n_endpoints;
+    uint32_t n_endpoints, n_networks;
     struct rf_log log;
     uv_loop_t *loop;
     uv_loop_t own_loop;
@@ -114,6 +129,14 @@ void rf_client_release(rpcfan_client_t *c, uint32_t calls, uint64_t bytes);
 bool rf_client_on_loop(const rpcfan_client_t *c);
 /** Append answers to a completion queue: takes the list over. */
 void rf_cq_push(rpcfan_cq_t *cq, struct rf_link *list);
+/** Answer a query. Thread: loop's. */
+void rf_client_answer(rpcfan_client_t *c, struct rf_status_wait *w, uint64_t now_ns);
+/** Read what rpcfan_learned() wrote into facts; what has expired since is left out.
+ * @return 0, RPCFAN_EINVAL or RPCFAN_ENOMEM; the book is to be freed in each case. Thread: any. */
+enum rpcfan_err rf_learn_read(const char *json, uint64_t age_ns, struct rf_fact_book *out,
+                              struct rpcfan_error *err);
+/** Free. */
+void rf_learn_free(struct rf_fact_book *b);
 /** Start the loop handles. @return 0 or RPCFAN_EIO. Thread: loop's. */
 enum rpcfan_err rf_turn_start(rpcfan_client_t *c);
 /** Build the HTTP side; its replies come to the turn. @return as rf_http_new(). Thread: loop's. */

@@ -10,6 +10,7 @@
 #include "json/rpc.h"
 
 #define QUOTED_MAX 6  /* bytes that one byte of a method can become */
+#define RETRY_IN_MAX_MS 60000
 #define TAIL_EXTRA 32 /* what a tail holds besides method and params */
 
 uint64_t rpcfan_now_ns(void)
@@ -32,6 +33,15 @@ static void free_draft(struct draft *d)
         rf_buf_fini(&d->tail);
 }
 
+static enum rpcfan_err check_ways(const struct rpcfan_request *req, struct rpcfan_error *err)
+{
+    if ((unsigned)req->policy > RPCFAN_BROADCAST)
+        return rf_fail(err, RPCFAN_EINVAL, "request.policy is no rpcfan_policy");
+    if ((unsigned)req->split > RPCFAN_SPLIT_RANGE)
+        return rf_fail(err, RPCFAN_EINVAL, "request.split is no rpcfan_split");
+    return RPCFAN_OK;
+}
+
 static enum rpcfan_err check_request(rpcfan_client_t *c, const struct rpcfan_request *in,
                                      struct draft *d, struct rpcfan_error *err)
 {
@@ -49,8 +59,9 @@ static enum rpcfan_err check_request(rpcfan_client_t *c, const struct rpcfan_req
     d->network = rf_core_network(c->core, d->req.network);
     if (d->network == UINT32_MAX)
         return rf_fail(err, RPCFAN_EINVAL, "no network is named '%.64s'", d->req.network);
-    if (d->req.params_len == 0)
-        return RPCFAN_OK;
+    enum rpcfan_err e = check_ways(&d->req, err);
+    if (e != RPCFAN_OK || d->req.params_len == 0)
+        return e;
     size_t at;
     if (rf_json_check(d->req.params, d->req.params_len, RF_SCAN_DEPTH, &at) != RPCFAN_OK)
         return rf_fail(err, RPCFAN_EINVAL, "params are not valid JSON, see byte %zu", at + 1);
@@ -125,6 +136,9 @@ static void fill(struct rpcfan_result *r, struct draft *d, uint64_t now_ns)
     r->call.network = d->network;
     r->call.submitted_ns = now_ns;
     r->call.deadline_ns = deadline_of(r->client, d, now_ns);
+    r->call.policy = (uint8_t)d->req.policy;
+    r->call.split = (uint8_t)d->req.split;
+    r->call.quorum = d->req.quorum;
     r->cb = d->req.cb;
     r->cq = d->req.cq;
     r->arg = d->req.arg;
@@ -135,6 +149,17 @@ static uint64_t time_now(const rpcfan_client_t *c)
 {
     bool in_turn = rf_client_on_loop(c) && c->turn_ns != 0;
     return in_turn ? c->turn_ns : uv_hrtime();
+}
+
+/* A call that would wait its whole time away is refused now, and not when it is too late for the
+ * caller to do anything else. One whose time is over already is answered as such. */
+static bool would_be_late(const rpcfan_client_t *c, const struct draft *d, uint64_t now_ns,
+                          uint64_t *by_ns)
+{
+    uint64_t left = rf_time_sub(deadline_of(c, d, now_ns), now_ns);
+    uint64_t wait = c->in.wait_ns[d->network];
+    *by_ns = rf_time_sub(wait, left);
+    return left > 0 && *by_ns > 0 && c->in.pending > 0;
 }
 
 /* With the lock held. */
@@ -151,10 +176,19 @@ static enum rpcfan_err admit(rpcfan_client_t *c, struct draft *d, rpcfan_call_id
             err->retry_in_ms = retry_in_ms(in);
         return RPCFAN_EBUSY;
     }
+    uint64_t now_ns = time_now(c), by_ns;
+    if (would_be_late(c, d, now_ns, &by_ns)) {
+        rf_fail(err, RPCFAN_EBUSY,
+                "it would wait %llu ms, longer than its deadline allows; %u calls are pending",
+                (unsigned long long)(in->wait_ns[d->network] / RF_MS), in->pending);
+        if (err != NULL)
+            err->retry_in_ms = (uint32_t)rf_min_u64(by_ns / RF_MS + 1, RETRY_IN_MAX_MS);
+        return RPCFAN_EBUSY;
+    }
     struct rpcfan_result *r = rf_result_take(c);
     if (r == NULL)
         return rf_fail(err, RPCFAN_ENOMEM, "out of memory");
-    fill(r, d, time_now(c));
+    fill(r, d, now_ns);
     in->pending++;
     in->bytes += r->call.tail_len;
     rf_list_push(&in->submitted, &r->call.link);

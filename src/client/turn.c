@@ -137,7 +137,7 @@ static void answer_status(rpcfan_client_t *c, struct rf_status_wait *waits, uint
     if (waits == NULL)
         return;
     for (struct rf_status_wait *w = waits; w != NULL; w = w->next)
-        rf_core_status(c->core, now_ns, &w->text);
+        rf_client_answer(c, w, now_ns);
     pthread_mutex_lock(&c->in.lock);
     while (waits != NULL) {
         struct rf_status_wait *next = waits->next;
@@ -145,6 +145,15 @@ static void answer_status(rpcfan_client_t *c, struct rf_status_wait *waits, uint
         waits = next;
     }
     pthread_cond_broadcast(&c->in.status);
+    pthread_mutex_unlock(&c->in.lock);
+}
+
+/* So that a call that would wait its deadline away is told at once, on whatever thread. */
+static void publish_waits(rpcfan_client_t *c, uint64_t now_ns)
+{
+    pthread_mutex_lock(&c->in.lock);
+    for (uint32_t i = 0; i < c->n_networks; i++)
+        c->in.wait_ns[i] = rf_core_wait(c->core, i, now_ns);
     pthread_mutex_unlock(&c->in.lock);
 }
 
@@ -249,6 +258,7 @@ static void turn(rpcfan_client_t *c)
     uint64_t now_ns = uv_hrtime();
     c->turn_ns = now_ns;
     rf_core_step(c->core, c->event, n, now_ns, &actions);
+    publish_waits(c, now_ns);
     put_on_wire(c, &actions);
     answer_status(c, waits, now_ns);
     deliver(c, &actions.done, now_ns);

@@ -6,12 +6,20 @@
  * it fails at once, so that a dead provider is not hammered. */
 #include <stdio.h>
 
-#include "core/pump.h"
+#include "core/need.h"
+#include "core/plan.h"
 #include "core/queue.h"
+#include "core/route.h"
 #include "core/settle.h"
 #include "policy/backoff.h"
 
 #define REQUEUES_MAX 8
+#define ABSENT_NS (300 * RF_SEC) /* a method that an endpoint lacks is asked for again then */
+#define NEAR_TIP 64 /* a block that is missing further down is pruned, and no lag */
+#define MAYBE_DEPTH 3 /* splits on a mere suspicion */
+#define LATERS_MAX 50
+#define LATER_NS (400 * RF_MS)
+#define LATER_MAX_NS (10 * RF_SEC)
 
 static void explain(struct rf_settle *s, struct rf_call *c, const struct rf_verdict *v)
 {
@@ -92,7 +100,7 @@ static void retry(struct rf_settle *s, struct rf_call *c, const struct rf_verdic
                   struct rpcfan_slice error)
 {
     struct rf_network *net = s->net;
-    bool other = rf_pump_has_ready(net, c, s->now_ns);
+    bool other = rf_route_has_ready(net, c, s->now_ns);
     if (v->class == RF_CLASS_CONNECT && other && !c->moved_free) {
         c->moved_free = true;
         rf_call_queue(s->core, c, RF_QUEUE_RETRY, s->now_ns);
@@ -137,7 +145,7 @@ static void requeue(struct rf_settle *s, struct rf_call *c, const struct rf_verd
         rf_call_queue(s->core, c, RF_QUEUE_RETRY_FIRST, s->now_ns);
 }
 
-static void split(struct rf_settle *s, struct rf_call *c, const struct rf_verdict *v,
+static void split_batch(struct rf_settle *s, struct rf_call *c, const struct rf_verdict *v,
                   struct rpcfan_slice error)
 {
     if (s->ex->n <= 1) {
@@ -148,13 +156,88 @@ static void split(struct rf_settle *s, struct rf_call *c, const struct rf_verdic
     rf_call_queue(s->core, c, RF_QUEUE_RETRY_FIRST, s->now_ns);
 }
 
+/* What the refusal says about the node: that it lacks the method, or that it lags. */
+static void note_lack(struct rf_settle *s, const struct rf_call *c, const struct rf_verdict *v,
+                      struct rpcfan_slice error)
+{
+    struct rf_network *net = s->net;
+    uint64_t head;
+    if (v->class == RF_CLASS_UNSUPPORTED && c->method_ix != RF_METHOD_NONE) {
+        struct rf_method *m = &net->method[c->method_ix];
+        if (s->now_ns >= m->absent_until_ns)
+            m->absent = 0;
+        m->absent |= UINT64_C(1) << s->ep->index;
+        m->absent_until_ns = s->now_ns + ABSENT_NS;
+    }
+    if (v->told_inputs > 0)
+        s->ep->inputs_max = v->told_inputs;
+    if (net->n_ep < 2)
+        return;
+    if (rf_need_head_in_error(net->family, error, &head))
+        rf_fresh_answered(&net->fresh, s->ep->index, head, s->ex->sent_ns, s->now_ns);
+    else if (v->class == RF_CLASS_BEHIND)
+        rf_fresh_behind(&net->fresh, s->ep->index, v->behind, s->now_ns);
+    else if (v->class == RF_CLASS_MISSING && c->need == RF_NEED_BLOCK &&
+             c->need_at <= rf_fresh_best(&net->fresh) &&
+             rf_time_add(c->need_at, NEAR_TIP) > rf_fresh_best(&net->fresh))
+        rf_fresh_behind(&net->fresh, s->ep->index, 0, s->now_ns);
+}
+
+static uint32_t count_bits(uint64_t mask)
+{
+    uint32_t n = 0;
+    for (; mask != 0; mask &= mask - 1)
+        n++;
+    return n;
+}
+
 static void elsewhere(struct rf_settle *s, struct rf_call *c, const struct rf_verdict *v,
                       struct rpcfan_slice error)
 {
-    if (!c->once && rf_pump_has_other(s->net, c, s->now_ns))
+    bool confirmed = v->class == RF_CLASS_SKIPPED && count_bits(c->away) > 1;
+    if (!c->once && !confirmed && !v->sender && rf_route_has_other(s->net, c, s->now_ns))
         rf_call_queue(s->core, c, RF_QUEUE_RETRY, s->now_ns);
     else
         deliver(s, c, v, error);
+}
+
+/* Not there yet: another node may have it; else the same one will in a moment. */
+static void later(struct rf_settle *s, struct rf_call *c, const struct rf_verdict *v,
+                  struct rpcfan_slice error)
+{
+    if (c->once || rf_route_has_other(s->net, c, s->now_ns)) {
+        elsewhere(s, c, v, error);
+        return;
+    }
+    uint64_t wait = v->again_ns == RF_NEVER ? LATER_NS : v->again_ns;
+    uint64_t at = rf_time_add(s->now_ns, rf_min_u64(wait, LATER_MAX_NS));
+    if (++c->laters > LATERS_MAX || at >= c->deadline_ns) {
+        deliver(s, c, v, error);
+        return;
+    }
+    c->tried = c->away = 0; /* whoever sent it away may have it by then */
+    rf_call_delay(s->core, c, at, s->now_ns);
+}
+
+/* What a raw send or a splittable call makes of an error that would else be its answer.
+ * @return whether it is taken care of. */
+static bool turned(struct rf_settle *s, struct rf_call *c, const struct rf_verdict *v,
+                   struct rpcfan_slice error)
+{
+    switch (v->class) {
+    case RF_CLASS_TX_KNOWN:
+        return rf_send_known(s->core, c, s->now_ns);
+    case RF_CLASS_TX_NONCE:
+        return rf_send_lookup(s->core, c, s->ex->reply.blob, error, s->now_ns);
+    case RF_CLASS_SPLIT_RANGE:
+    case RF_CLASS_SPLIT_FILTER:
+        return rf_split_refused(s->core, c, s->ep, v, s->now_ns);
+    case RF_CLASS_TOO_BIG:
+        return s->ex->n == 1 && rf_split_refused(s->core, c, s->ep, v, s->now_ns);
+    default: /* a node that gave up on it may manage less */
+        return v->maybe_range && c->tries == 0 && c->depth < MAYBE_DEPTH &&
+               rf_split_refused(s->core, c, s->ep, v, s->now_ns);
+    }
 }
 
 void rf_act(struct rf_settle *s, struct rf_call *c, const struct rf_verdict *v,
@@ -168,6 +251,9 @@ void rf_act(struct rf_settle *s, struct rf_call *c, const struct rf_verdict *v,
         rf_call_finish(s->core, c, RPCFAN_ECANCELED, s->now_ns);
         return;
     }
+    if (turned(s, c, v, error))
+        return;
+    note_lack(s, c, v, error);
     switch (action) {
     case RF_ACT_DELIVER:
         deliver(s, c, v, error);
@@ -176,13 +262,18 @@ void rf_act(struct rf_settle *s, struct rf_call *c, const struct rf_verdict *v,
         requeue(s, c, v, error);
         break;
     case RF_ACT_SPLIT:
-        split(s, c, v, error);
+        split_batch(s, c, v, error);
         break;
     case RF_ACT_BENCH:
     case RF_ACT_ELSEWHERE:
         mark_tried(s, c);
         c->away |= UINT64_C(1) << s->ep->index;
         elsewhere(s, c, v, error);
+        break;
+    case RF_ACT_LATER:
+        mark_tried(s, c);
+        c->away |= UINT64_C(1) << s->ep->index;
+        later(s, c, v, error);
         break;
     case RF_ACT_RETRY:
         mark_tried(s, c);

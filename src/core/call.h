@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/due.h"
 #include "base/list.h"
+#include "core/join.h"
 #include "json/split.h"
 #include "policy/limiter.h"
 #include "policy/rate_hint.h"
@@ -19,6 +20,8 @@ enum rf_call_state {
     RF_CALL_QUEUED,  /* on a class queue of its network */
     RF_CALL_DELAYED, /* waits in the delay heap for its next try */
     RF_CALL_SENT,    /* in an exchange */
+    RF_CALL_SPREAD,  /* waits for its legs, see plan.h */
+    RF_CALL_JOINED,  /* waits for the answer of an equal call */
     RF_CALL_DONE     /* answered; belongs to the shell again */
 };
 
@@ -35,15 +38,25 @@ struct rf_call {
     uint32_t network;    /* index */
     uint64_t deadline_ns;
     uint64_t submitted_ns;
+    uint8_t policy, split; /* an rpcfan_policy and an rpcfan_split; 0: the network's */
+    uint32_t quorum;       /* 0: the network's */
 
     /* the core's books */
     uint8_t state;        /* an rf_call_state */
     bool once;            /* must never be sent twice */
+    bool read;            /* changes nothing: may be joined, hedged and asked of several */
+    bool send;            /* a raw signed transaction */
+    uint8_t cause;        /* an rf_class: what the latest verdict on it was */
+    uint8_t need;         /* an rf_need_kind: what a node must have to answer it */
+    uint64_t need_at;     /* block or slot */
+    uint32_t method_ix;   /* in the network's table of methods, or RF_METHOD_NONE */
+    uint64_t only;        /* endpoints that it may go to (bit: index in the network); 0: all */
     bool needs_token;     /* DELAYED for want of retry budget */
     uint64_t token_group; /* id_base of the exchange it failed in: one token for all of those */
     bool moved_free;      /* the one free move after a connect failure is used up */
     uint8_t tries;        /* failed tries that count */
     uint8_t requeues;     /* throttled tries */
+    uint8_t laters;       /* tries that came too early */
     uint16_t sends;       /* times it was put on a wire */
     uint32_t batch_max;   /* own limit: halved to isolate a poison call; 0: none */
     uint32_t class_ix;    /* class queue of its network */
@@ -51,6 +64,11 @@ struct rf_call {
     uint64_t away;        /* of them those that would only send it away again */
     struct rf_exchange *ex; /* while RF_CALL_SENT */
     uint32_t at;            /* its index there */
+    struct rf_join_node join; /* in the network's table while others may join it */
+    struct rf_link joiners;   /* rf_call.link of those that did; zeroed: none */
+    struct rf_plan *plan;     /* what it is spread over, or its hedge; NULL: nothing */
+    struct rf_plan *leg_of;   /* a leg made by the core, never seen by the shell; NULL: a caller's */
+    uint8_t depth;            /* of splitting */
 
     /* the answer: set by the core before done */
     enum rpcfan_err err;
@@ -63,13 +81,33 @@ struct rf_call {
     uint64_t done_ns;
 };
 
+#define RF_CALL_METHOD_AT 10 /* behind `"method":"` */
+#define RF_CALL_PARAMS_GAP 11 /* `","params":` between the method and its params */
+#define RF_METHOD_NONE UINT32_MAX
+
+/** The method, as it stands in the tail. Borrowed. */
+static inline struct rpcfan_slice rf_call_method(const struct rf_call *c)
+{
+    return (struct rpcfan_slice){c->tail + RF_CALL_METHOD_AT, c->method_len};
+}
+
+/** The raw JSON of the params, as it stands in the tail. Borrowed. */
+static inline struct rpcfan_slice rf_call_params(const struct rf_call *c)
+{
+    size_t at = RF_CALL_METHOD_AT + c->method_len + RF_CALL_PARAMS_GAP;
+    return (struct rpcfan_slice){c->tail + at, c->tail_len - at - 1};
+}
+
 /** Milliseconds of an option in ns; saturates, so that "for ever" does not become an instant. */
 static inline uint64_t rf_ms_ns(uint64_t ms)
 {
     return ms > RF_NEVER / RF_MS ? RF_NEVER : ms * RF_MS;
 }
 
-#define RF_CALL_METHOD_AT 10 /* behind `"method":"` */
+/** What a call costs in the windows of an endpoint, and in those of its account. */
+struct rf_price {
+    struct rf_cost own, account;
+};
 
 /** How the transport fared, before anything is read into the body. */
 enum rf_transport {
@@ -115,7 +153,10 @@ struct rf_exchange {
     uint32_t n, cap, live; /* calls packed; memory for; not yet answered */
     struct rf_call **call; /* owned array; NULL where a call was answered early */
     uint32_t class_ix;     /* the class queue that all of them came from */
-    struct rf_cost cost;   /* of each call */
+    struct rf_price price; /* of each call */
+    uint32_t extra;        /* calls charged for the batch itself */
+    uint64_t stamp[2];     /* from rf_gate_take(): the endpoint's and the account's */
+    struct rf_heap_node hedge; /* in the core's hedges until a second try is due */
     uint64_t generation;   /* breaker permit */
     void *net;             /* the shell's */
     struct rf_reply reply;

@@ -15,6 +15,8 @@
 
 struct rf_core;
 
+#define RF_NETWORKS_MAX 64
+
 enum rf_event_kind {
     RF_EV_SUBMIT, /* a new call */
     RF_EV_CANCEL, /* a call that was submitted and is not done */
@@ -75,6 +77,26 @@ uint64_t rf_core_network_deadline(const struct rf_core *core, uint32_t network);
 
 /** Append the status object (JSON, see librpcfan(3)). */
 void rf_core_status(const struct rf_core *core, uint64_t now_ns, struct rf_buf *b);
+
+/** Append what was learned and is worth keeping (JSON, see rpcfan_learned()). */
+void rf_core_learned(const struct rf_core *core, uint64_t now_ns, struct rf_buf *b);
+
+/** Something that an earlier client learned about an endpoint. */
+enum rf_fact_kind { RF_FACT_BATCH, RF_FACT_BATCH_BYTES, RF_FACT_INPUTS, RF_FACT_RANGE, RF_FACT_ABSENT };
+
+struct rf_fact {
+    enum rf_fact_kind kind;
+    const char *network, *endpoint; /* names; borrowed */
+    struct rpcfan_slice method;     /* RANGE, ABSENT */
+    uint64_t value;                 /* calls, bytes, inputs, blocks, or ns left */
+};
+
+/** Take a fact in. One about what is not there is ignored. */
+void rf_core_learn(struct rf_core *core, const struct rf_fact *f, uint64_t now_ns);
+
+/** The time from now to its answer of a call of a network submitted now, in ns; rather too short
+ * than too long; 0 where nothing waits or no rate is known. */
+uint64_t rf_core_wait(const struct rf_core *core, uint32_t network, uint64_t now_ns);
 
 /** Make the lists of an rf_actions empty. */
 void rf_actions_init(struct rf_actions *a);

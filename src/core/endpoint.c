@@ -17,48 +17,48 @@
 #define SUSPECT_BASE_NS (500 * RF_MS)
 #define SUSPECT_CAP_NS (10 * RF_SEC)
 #define LEASE_EXTRA_NS RF_SEC
-
-static enum rpcfan_err check_limits(const struct rpcfan_endpoint_options *o,
-                                    struct rpcfan_error *err)
-{
-    if (o->n_limits > RF_WINDOWS_MAX)
-        return rf_fail(err, RPCFAN_ECONFIG, "%zu limits, at most %d are possible", o->n_limits,
-                       RF_WINDOWS_MAX);
-    for (size_t i = 0; i < o->n_limits; i++) {
-        if (o->limits[i].count == 0 || o->limits[i].window_ms == 0)
-            return rf_fail(
-                err, RPCFAN_ECONFIG,
-                "limit %zu: count and window must be at least 1 (leave it out for no limit)",
-                i + 1);
-    }
-    return RPCFAN_OK;
-}
+#define P90_EVERY_NS (5 * RF_SEC)
 
 enum rpcfan_err rf_endpoint_init(struct rf_endpoint *ep, const struct rpcfan_endpoint_options *o,
                                  uint64_t now_ns, struct rpcfan_error *err)
 {
-    enum rpcfan_err e = check_limits(o, err);
-    if (e != RPCFAN_OK)
-        return e;
     if (o->in_flight == 0 || o->batch == 0 || o->timeout_ms == 0)
         return rf_fail(err, RPCFAN_ECONFIG, "in_flight, batch and timeout must be at least 1");
     if (o->batch > UINT16_MAX)
         return rf_fail(err, RPCFAN_ECONFIG, "batch must be at most %d", UINT16_MAX);
     ep->priority = o->priority;
     ep->in_flight_max = o->in_flight;
+    ep->batch_cost = o->batch_cost;
     ep->timeout_ns = rf_ms_ns(o->timeout_ms);
+    rf_conc_init(&ep->conc, o->in_flight);
     rf_breaker_init(&ep->breaker, now_ns);
     rf_batchcap_init(&ep->batch, o->batch, o->batch_bytes);
-    e = rf_limiter_init(&ep->limiter, o->limits, (unsigned)o->n_limits);
-    if (e != RPCFAN_OK)
-        return rf_fail(err, e, "limits: %s", rpcfan_err_text(e));
-    return RPCFAN_OK;
+    /* With an account the limit is the account's, and so is what refusals teach. */
+    struct rf_gate_options gate = {.limits = o->limits,
+                                   .n_limits = o->n_limits,
+                                   .learn = o->learn != 0 && ep->account == NULL,
+                                   .start_per_s = o->start_per_s};
+    return rf_gate_init(&ep->gate, &gate, now_ns, err);
 }
 
 void rf_endpoint_fini(struct rf_endpoint *ep)
 {
-    rf_limiter_fini(&ep->limiter);
+    rf_gate_fini(&ep->gate);
     rf_free(ep->name);
+}
+
+uint64_t rf_endpoint_paused_until(const struct rf_endpoint *ep)
+{
+    uint64_t at = ep->gate.throttle.paused_until_ns;
+    return ep->account == NULL ? at
+                               : rf_max_u64(at, ep->account->gate.throttle.paused_until_ns);
+}
+
+double rf_endpoint_per_s(const struct rf_endpoint *ep)
+{
+    double own = rf_gate_per_s(&ep->gate);
+    double shared = ep->account != NULL ? rf_gate_per_s(&ep->account->gate) : 0;
+    return own == 0 || (shared > 0 && shared < own) ? shared : own;
 }
 
 bool rf_endpoint_usable(const struct rf_endpoint *ep, uint64_t now_ns)
@@ -86,16 +86,21 @@ void rf_endpoint_hasten(struct rf_network *net, uint64_t now_ns)
         rf_breaker_hasten(&net->ep[i].breaker);
 }
 
-/* Slots now: configured, less while the breaker's slow start runs, one while it must prove itself.
- */
-static uint32_t slots(const struct rf_endpoint *ep, bool alone)
+/* Slots now: configured and found useful, less while the breaker's slow start runs, one while it
+ * must prove itself. */
+static uint32_t slots(struct rf_endpoint *ep, bool alone, uint64_t now_ns)
 {
-    uint32_t n = ep->in_flight_max;
+    uint32_t n = rf_conc_limit(&ep->conc, rf_endpoint_per_s(ep), ep->rtt_p90_ns, now_ns);
     uint32_t slow = rf_breaker_slots(&ep->breaker);
     if (slow < n)
         n = slow;
     bool unproven = ep->count.ok + ep->count.rpc == 0 || ep->fail_streak > 0;
     return unproven && !alone ? 1 : n;
+}
+
+bool rf_endpoint_has_spare(struct rf_endpoint *ep, uint64_t now_ns)
+{
+    return ep->in_flight * 2 < slots(ep, false, now_ns);
 }
 
 /* A gate that opens at a known time. @return whether it is closed; wait_ns then says for how long.
@@ -106,33 +111,45 @@ static bool closed_until(uint64_t until_ns, uint64_t now_ns, uint64_t *wait_ns)
     return *wait_ns > 0;
 }
 
-uint32_t rf_endpoint_room(struct rf_endpoint *ep, struct rf_cost cost, uint32_t want, bool alone,
-                          uint64_t now_ns, uint64_t *wait_ns)
+/* Calls that both gates let through, the batch's own cost set aside. */
+static uint32_t gates_room(struct rf_endpoint *ep, const struct rf_price *price, uint32_t want,
+                           uint64_t now_ns, uint64_t *wait_ns)
+{
+    uint32_t extra = want > 1 ? ep->batch_cost : 0;
+    uint32_t room = rf_gate_room(&ep->gate, price->own, want + extra, now_ns, wait_ns);
+    if (room > 0 && ep->account != NULL)
+        room = rf_gate_room(&ep->account->gate, price->account, room, now_ns, wait_ns);
+    if (room <= extra + 1)
+        return room > 0 ? 1 : 0;
+    return room - extra;
+}
+
+uint32_t rf_endpoint_room(struct rf_endpoint *ep, const struct rf_price *price, uint32_t want,
+                          bool alone, uint64_t now_ns, uint64_t *wait_ns)
 {
     *wait_ns = RF_NEVER;
-    if (ep->in_flight >= slots(ep, alone))
+    if (ep->in_flight >= slots(ep, alone, now_ns))
         return 0;
-    if (closed_until(ep->bench_until_ns, now_ns, wait_ns) ||
-        closed_until(ep->throttle.paused_until_ns, now_ns, wait_ns))
+    if (closed_until(ep->bench_until_ns, now_ns, wait_ns))
         return 0;
     if (!alone && ep->breaker.state == RF_BREAKER_CLOSED &&
         closed_until(ep->suspect_until_ns, now_ns, wait_ns))
         return 0;
     if (!rf_breaker_ready(&ep->breaker, now_ns, wait_ns))
         return 0;
-    if (ep->was_paused) {
-        rf_limiter_resume(&ep->limiter, now_ns);
-        ep->was_paused = false;
-    }
     uint32_t most = rf_batchcap_now(&ep->batch);
-    return rf_limiter_room(&ep->limiter, cost, want < most ? want : most, now_ns, wait_ns);
+    return gates_room(ep, price, want < most ? want : most, now_ns, wait_ns);
 }
 
 void rf_endpoint_take(struct rf_endpoint *ep, struct rf_exchange *ex, uint64_t now_ns)
 {
     ep->in_flight++;
     ex->generation = rf_breaker_take(&ep->breaker, ex->timeout_ns + LEASE_EXTRA_NS, now_ns);
-    rf_limiter_commit(&ep->limiter, ex->cost, ex->n, now_ns);
+    ex->extra = ex->n > 1 ? ep->batch_cost : 0;
+    ex->stamp[0] = rf_gate_take(&ep->gate, ex->price.own, ex->n + ex->extra, now_ns);
+    if (ep->account != NULL)
+        ex->stamp[1] =
+            rf_gate_take(&ep->account->gate, ex->price.account, ex->n + ex->extra, now_ns);
     ex->trial = rf_batchcap_sent(&ep->batch, ex->n);
     ep->count.requests++;
     ep->count.batches += ex->batch;
@@ -207,39 +224,58 @@ static void feed_breaker(struct rf_endpoint *ep, struct rf_exchange *ex, const s
     }
 }
 
-/* What the node said; or, for the first refusal in spite of configured windows, a tenth of the
- * shortest: the limiter knows when quota returns, a stray refusal is a matter of clocks and edges.
- */
-static uint64_t throttle_hint(const struct rf_endpoint *ep, const struct rf_verdict *v)
+/* The gate that a refusal is about: the account's where there is one. */
+static struct rf_gate *refusing_gate(struct rf_endpoint *ep)
 {
-    uint64_t hint = v->hint_ns;
-    if (hint != RF_NEVER || ep->throttle.streak > 0)
-        return hint;
-    for (unsigned i = 0; i < ep->limiter.n; i++)
-        hint = rf_min_u64(hint, ep->limiter.w[i].window_ns / 10);
-    return hint;
+    return ep->account != NULL ? &ep->account->gate : &ep->gate;
 }
 
-static void feed_throttle(struct rf_endpoint *ep, const struct rf_exchange *ex,
-                          const struct rf_lesson *l, uint64_t now_ns, struct rf_core *core)
+static void feed_gates(struct rf_endpoint *ep, const struct rf_exchange *ex,
+                       const struct rf_lesson *l, uint64_t now_ns, struct rf_core *core)
 {
     const struct rf_verdict *v = &l->verdict;
+    struct rf_gate *g = refusing_gate(ep);
     if (l->throttled > 0) {
-        if (rf_throttle_refused(&ep->throttle, ex->sent_ns, throttle_hint(ep, v), l->throttled,
-                                now_ns, &core->rng)) {
-            rf_limiter_throttled(&ep->limiter);
+        if (rf_gate_refused(g, ex->sent_ns, v->hint_ns, l->throttled, now_ns, &core->rng))
             rf_log(core->log, RPCFAN_LOG_INFO, "RF-EP-PAUSE ep=%s for_ms=%llu why=%s", ep->name,
-                   (unsigned long long)(rf_time_sub(ep->throttle.paused_until_ns, now_ns) / RF_MS),
+                   (unsigned long long)(rf_time_sub(g->throttle.paused_until_ns, now_ns) / RF_MS),
                    v->rule);
-        }
     } else if (l->good > 0) {
-        rf_throttle_served(&ep->throttle, ex->sent_ns);
-        rf_limiter_succeeded(&ep->limiter, rf_time_sub(now_ns, ex->sent_ns));
+        rf_gate_served(&ep->gate, ex->sent_ns, now_ns);
+        if (ep->account != NULL)
+            rf_gate_served(&ep->account->gate, ex->sent_ns, now_ns);
     } else if (v->class == RF_CLASS_SERVER && ex->reply.retry_after_ns != RF_NEVER) {
-        rf_throttle_pause(&ep->throttle, ex->reply.retry_after_ns, now_ns);
+        rf_gate_pause(&ep->gate, ex->reply.retry_after_ns, now_ns);
     }
-    if (ep->throttle.paused_until_ns > now_ns)
-        ep->was_paused = true;
+    if (v->told_count > 0 && !v->told_credits && g->limiter.n == 0)
+        rf_rate_cap(&g->rate, (double)v->told_count * (double)RF_SEC / (double)v->told_window_ns);
+    rf_gate_hint(g, &ex->reply.rate, ex->sent_ns, ex->stamp[g != &ep->gate], now_ns);
+}
+
+/* Each call that was taken, and the batch's own cost, by what became of it. */
+static void settle_gates(struct rf_endpoint *ep, const struct rf_exchange *ex,
+                         const struct rf_lesson *l, uint64_t now_ns)
+{
+    const struct rf_reply *r = &ex->reply;
+    struct rf_gate_fates f = {0};
+    if (r->transport == RF_T_CONNECT || r->transport == RF_T_CONFIG) {
+        f.unsent = ex->n + ex->extra;
+    } else {
+        uint32_t left = ex->n;
+        f.refused = l->throttled + l->held < left ? l->throttled + l->held : left;
+        left -= f.refused;
+        f.served = l->good < left ? l->good : left;
+        f.lost = left - f.served + ex->extra;
+    }
+    rf_gate_settle(&ep->gate, ex->price.own, &f, now_ns);
+    if (ep->account != NULL)
+        rf_gate_settle(&ep->account->gate, ex->price.account, &f, now_ns);
+    if (r->resent == 0)
+        return;
+    rf_limiter_charge_extra(&ep->gate.limiter, ex->price.own, ex->n * r->resent, now_ns);
+    if (ep->account != NULL)
+        rf_limiter_charge_extra(&ep->account->gate.limiter, ex->price.account, ex->n * r->resent,
+                                now_ns);
 }
 
 static void feed_batchcap(struct rf_endpoint *ep, const struct rf_exchange *ex,
@@ -278,6 +314,26 @@ static void feed_bench(struct rf_endpoint *ep, const struct rf_lesson *l, uint64
            ep->last_failure);
 }
 
+/* The 90th percentile is worked out anew each 5 s: the number of slots hangs on it. */
+static void feed_latency(struct rf_endpoint *ep, const struct rf_exchange *ex,
+                         const struct rf_lesson *l, uint64_t now_ns)
+{
+    uint64_t rtt = rf_time_sub(now_ns, ex->sent_ns);
+    int status = ex->reply.status;
+    bool dropped = l->verdict.class == RF_CLASS_TIMEOUT || status == 503 || status == 504;
+    if (l->good > 0 || dropped)
+        rf_conc_sample(&ep->conc, rtt, ep->in_flight + 1, l->good == 0, now_ns);
+    if (l->good == 0)
+        return;
+    rf_peak_add(&ep->peak, rtt, now_ns);
+    rf_hist_add(&ep->latency, rtt);
+    if (rf_time_sub(now_ns, ep->rtt_p90_at_ns) >= P90_EVERY_NS) {
+        ep->rtt_p50_ns = rf_hist_quantile(&ep->latency, 500);
+        ep->rtt_p90_ns = rf_hist_quantile(&ep->latency, 900);
+        ep->rtt_p90_at_ns = now_ns;
+    }
+}
+
 void rf_endpoint_settle(struct rf_endpoint *ep, struct rf_exchange *ex, const struct rf_lesson *l,
                         uint64_t now_ns, struct rf_core *core)
 {
@@ -287,22 +343,14 @@ void rf_endpoint_settle(struct rf_endpoint *ep, struct rf_exchange *ex, const st
     ep->count.bytes_in += r->bytes_in;
     ep->count.resent += r->resent;
     ep->count.throttled += l->throttled;
-    bool refund = r->transport == RF_T_CONNECT || r->transport == RF_T_CONFIG;
-    rf_limiter_settle(&ep->limiter, ex->cost, ex->n,
-                      refund ? RF_LIMITER_REFUND : RF_LIMITER_ARRIVED, now_ns);
-    if (r->resent > 0)
-        rf_limiter_charge_extra(&ep->limiter, ex->cost, ex->n * r->resent, now_ns);
+    settle_gates(ep, ex, l, now_ns);
     if (l->good == 0 && l->verdict.class != RF_CLASS_OK)
         note_failure(ep, ex, &l->verdict);
     feed_breaker(ep, ex, l, now_ns, core);
-    feed_throttle(ep, ex, l, now_ns, core);
+    feed_gates(ep, ex, l, now_ns, core);
     feed_batchcap(ep, ex, l, now_ns, core);
     feed_bench(ep, l, now_ns, core);
-    if (l->good > 0) {
-        uint64_t rtt = rf_time_sub(now_ns, ex->sent_ns);
-        rf_peak_add(&ep->peak, rtt, now_ns);
-        rf_hist_add(&ep->latency, rtt);
-    }
+    feed_latency(ep, ex, l, now_ns);
 }
 
 void rf_endpoint_why(const struct rf_endpoint *ep, uint64_t now_ns, char *out, size_t size)
@@ -318,9 +366,10 @@ void rf_endpoint_why(const struct rf_endpoint *ep, uint64_t now_ns, char *out, s
                  rf_breaker_why_text(ep->breaker.why), ep->last_failure);
     } else if (ep->breaker.state == RF_BREAKER_HALF_OPEN) {
         snprintf(out, size, "breaker half-open, probing; last failure: %s", ep->last_failure);
-    } else if (now_ns < ep->throttle.paused_until_ns) {
-        ms = (ep->throttle.paused_until_ns - now_ns) / RF_MS;
-        snprintf(out, size, "paused for %llu ms: throttled", ms);
+    } else if (now_ns < rf_endpoint_paused_until(ep)) {
+        ms = (rf_endpoint_paused_until(ep) - now_ns) / RF_MS;
+        bool shared = ep->account != NULL && now_ns < ep->account->gate.throttle.paused_until_ns;
+        snprintf(out, size, "paused for %llu ms: %sthrottled", ms, shared ? "account " : "");
     } else if (ep->fail_streak > 0) {
         snprintf(out, size, "suspect, probed one request at a time: %u failed in a row, last: %s",
                  ep->fail_streak, ep->last_failure);

@@ -28,8 +28,15 @@ void rf_endpoint_hasten(struct rf_network *net, uint64_t now_ns);
  * @param want     at most so many.
  * @param wait_ns  out, where 0 is returned: ns until it could change by itself, or RF_NEVER.
  */
-uint32_t rf_endpoint_room(struct rf_endpoint *ep, struct rf_cost cost, uint32_t want, bool alone,
-                          uint64_t now_ns, uint64_t *wait_ns);
+uint32_t rf_endpoint_room(struct rf_endpoint *ep, const struct rf_price *price, uint32_t want,
+                          bool alone, uint64_t now_ns, uint64_t *wait_ns);
+
+/** When its pause, or its account's, is over; the past: there is none. */
+uint64_t rf_endpoint_paused_until(const struct rf_endpoint *ep);
+/** Calls a second in force there, its account's included; 0: none is known. */
+double rf_endpoint_per_s(const struct rf_endpoint *ep);
+/** Whether less than half of its slots are in use. */
+bool rf_endpoint_has_spare(struct rf_endpoint *ep, uint64_t now_ns);
 
 /** Take what rf_endpoint_room() found, for an exchange that is packed. */
 void rf_endpoint_take(struct rf_endpoint *ep, struct rf_exchange *ex, uint64_t now_ns);
@@ -38,6 +45,7 @@ void rf_endpoint_take(struct rf_endpoint *ep, struct rf_exchange *ex, uint64_t n
 struct rf_lesson {
     uint32_t good;             /* members with a result or an error that is an answer */
     uint32_t throttled;        /* members refused for rate */
+    uint32_t held;             /* of a class that alone was refused: the endpoint is not paused */
     uint32_t failed;           /* members that failed for the node's own reasons */
     uint32_t split;            /* members refused for the batch's size */
     struct rf_verdict verdict; /* of the worst member */

@@ -32,6 +32,13 @@ static const char *const once_everywhere[] = {
     "requestAirdrop",
 };
 
+/* Raw signed transactions: the same bytes have the same hash, so they may be sent again, and to many;
+ * but no answer of one stands for another call's. */
+static const char *const sends[] = {
+    "eth_sendRawTransaction*", "eth_sendPrivateRawTransaction", "eth_sendBundle",
+    "sendRawTransaction",      "sendTransaction",               "sendBundle",
+};
+
 static uint64_t hash(const char *s, size_t n)
 {
     uint64_t h = UINT64_C(1469598103934665603);
@@ -40,19 +47,32 @@ static uint64_t hash(const char *s, size_t n)
     return h ^ (h >> 29);
 }
 
-static bool copy_limits(struct rf_method_rules *r, uint32_t e,
-                        const struct rpcfan_endpoint_options *o)
+static bool add_limit(struct rf_method_rules *r, uint32_t key, uint32_t window, const char *pattern,
+                      bool each)
 {
-    for (size_t w = 0; w < o->n_limits; w++) {
-        for (size_t m = 0; m < o->limits[w].n_methods; m++) {
-            void *grown = rf_realloc(r->limit, (r->n_limits + 1) * sizeof r->limit[0]);
-            if (grown == NULL)
-                return false;
-            r->limit = grown;
-            r->limit[r->n_limits].endpoint = e;
-            r->limit[r->n_limits].window = (uint32_t)w;
-            r->limit[r->n_limits].pattern = rf_strdup(o->limits[w].methods[m]);
-            if (r->limit[r->n_limits++].pattern == NULL)
+    void *grown = rf_realloc(r->limit, (r->n_limits + 1) * sizeof r->limit[0]);
+    if (grown == NULL)
+        return false;
+    r->limit = grown;
+    char *copy = pattern != NULL ? rf_strdup(pattern) : NULL;
+    if (pattern != NULL && copy == NULL)
+        return false;
+    r->limit[r->n_limits].endpoint = key;
+    r->limit[r->n_limits].window = window;
+    r->limit[r->n_limits].pattern = copy;
+    r->limit[r->n_limits++].each = each;
+    return true;
+}
+
+static bool copy_limits(struct rf_method_rules *r, uint32_t key, const struct rpcfan_limit *limits,
+                        size_t n)
+{
+    for (size_t w = 0; w < n; w++) {
+        const struct rpcfan_limit *l = &limits[w];
+        if (l->n_methods == 0 && l->each && !add_limit(r, key, (uint32_t)w, NULL, true))
+            return false;
+        for (size_t m = 0; m < l->n_methods; m++) {
+            if (!add_limit(r, key, (uint32_t)w, l->methods[m], l->each))
                 return false;
         }
     }
@@ -98,11 +118,17 @@ bool rf_method_init(struct rf_network *net, const struct rpcfan_network_options 
     if (net->method == NULL || net->cq == NULL || !copy_once(&net->rules, o))
         return false;
     for (uint32_t e = 0; e < o->n_endpoints; e++) {
-        if (!copy_limits(&net->rules, e, &o->endpoints[e]) ||
+        if (!copy_limits(&net->rules, e, o->endpoints[e].limits, o->endpoints[e].n_limits) ||
             !copy_weights(&net->rules, e, &o->endpoints[e]))
             return false;
     }
     return true;
+}
+
+bool rf_method_account(struct rf_network *net, uint32_t account, const struct rpcfan_limit *limits,
+                       size_t n)
+{
+    return copy_limits(&net->rules, RF_KEY_ACCOUNT | account, limits, n);
 }
 
 void rf_method_fini(struct rf_network *net)
@@ -117,84 +143,175 @@ void rf_method_fini(struct rf_network *net)
     rf_free(r->limit);
     rf_free(r->weight);
     rf_free(r->once);
-    for (uint32_t i = 0; i < net->n_cq; i++)
-        rf_free(net->cq[i].cost);
+    rf_free(r->own);
+    for (uint32_t i = 0; i < net->n_cq; i++) {
+        rf_hedge_fini(&net->cq[i].hedge);
+        rf_free(net->cq[i].price);
+    }
     rf_free(net->cq);
     rf_free(net->method);
 }
 
-/* Windows without methods hold for all; a window with methods holds where one matches. */
-static struct rf_cost cost_at(const struct rf_network *net, uint32_t e, struct rpcfan_slice name)
+/* The window that a method has for itself, made on first sight. Where no more can be made, those
+ * that come late share the window they would have been copied from. */
+static uint32_t own_window(struct rf_method_rules *r, uint32_t key, struct rf_limiter *lim,
+                           uint32_t window, struct rpcfan_slice name)
 {
-    const struct rf_method_rules *r = &net->rules;
-    struct rf_cost cost = {.mask = 0, .weight = 1};
-    uint32_t named = 0, hit = 0;
-    for (uint32_t i = 0; i < r->n_limits; i++) {
-        if (r->limit[i].endpoint != e)
-            continue;
-        named |= 1u << r->limit[i].window;
-        if (rf_pattern_match(r->limit[i].pattern, name.data, name.len))
-            hit |= 1u << r->limit[i].window;
+    for (uint32_t i = 0; i < r->n_own; i++) {
+        if (r->own[i].endpoint == key && r->own[i].window == window &&
+            strlen(r->own[i].method) == name.len &&
+            memcmp(r->own[i].method, name.data, name.len) == 0)
+            return r->own[i].made;
     }
-    uint32_t all = (uint32_t)((UINT64_C(1) << net->ep[e].limiter.n) - 1);
-    cost.mask = (all & ~named) | hit;
+    if (name.len >= sizeof r->own[0].method)
+        return window;
+    void *grown = rf_realloc(r->own, (r->n_own + 1) * sizeof r->own[0]);
+    if (grown == NULL)
+        return window;
+    r->own = grown;
+    if (!rf_limiter_clone(lim, window))
+        return window;
+    memset(&r->own[r->n_own], 0, sizeof r->own[0]);
+    r->own[r->n_own].endpoint = key;
+    r->own[r->n_own].window = window;
+    r->own[r->n_own].made = lim->n - 1;
+    memcpy(r->own[r->n_own].method, name.data, name.len);
+    return r->own[r->n_own++].made;
+}
+
+/* Windows without methods hold for all; a window with methods holds where one matches. */
+static uint32_t windows_of(struct rf_method_rules *r, uint32_t key, struct rf_limiter *lim,
+                           struct rpcfan_slice name)
+{
+    uint32_t mask = 0;
+    for (unsigned i = 0; i < lim->n; i++)
+        mask |= lim->w[i].some ? 0 : UINT32_C(1) << i;
+    for (uint32_t i = 0; i < r->n_limits; i++) {
+        if (r->limit[i].endpoint != key)
+            continue;
+        if (r->limit[i].pattern != NULL &&
+            !rf_pattern_match(r->limit[i].pattern, name.data, name.len))
+            continue;
+        uint32_t window = r->limit[i].window;
+        if (r->limit[i].each)
+            window = own_window(r, key, lim, window, name);
+        mask |= UINT32_C(1) << window;
+    }
+    return mask;
+}
+
+static uint32_t weight_of(const struct rf_method_rules *r, uint32_t e, struct rpcfan_slice name)
+{
+    uint32_t weight = 1;
     for (uint32_t i = 0; i < r->n_weights; i++) {
         if (r->weight[i].endpoint != e ||
             !rf_pattern_match(r->weight[i].pattern, name.data, name.len))
             continue;
-        cost.weight = r->weight[i].weight;
+        weight = r->weight[i].weight;
         if (strchr(r->weight[i].pattern, '*') == NULL)
             break; /* a full name beats a prefix */
     }
-    return cost;
+    return weight;
 }
 
-static bool same_cost(const struct rf_cost *a, const struct rf_cost *b, uint32_t n)
+static struct rf_price price_at(struct rf_network *net, uint32_t e, struct rpcfan_slice name)
+{
+    struct rf_endpoint *ep = &net->ep[e];
+    struct rf_price p = {.own.weight = weight_of(&net->rules, e, name)};
+    p.account.weight = p.own.weight;
+    p.own.mask = windows_of(&net->rules, e, &ep->gate.limiter, name);
+    if (ep->account != NULL)
+        p.account.mask = windows_of(&net->rules, RF_KEY_ACCOUNT | ep->account->index,
+                                    &ep->account->gate.limiter, name);
+    return p;
+}
+
+static bool same_cost(const struct rf_cost *a, const struct rf_cost *b)
+{
+    return a->mask == b->mask && a->weight == b->weight;
+}
+
+static bool same_price(const struct rf_price *a, const struct rf_price *b, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
-        if (a[i].mask != b[i].mask || a[i].weight != b[i].weight)
+        if (!same_cost(&a[i].own, &b[i].own) || !same_cost(&a[i].account, &b[i].account))
             return false;
     }
     return true;
 }
 
-static enum rpcfan_err find_class(struct rf_network *net, struct rpcfan_slice name, uint32_t *ix)
+static size_t prices_size(const struct rf_network *net)
 {
-    struct rf_cost *cost = rf_alloc(net->n_ep * sizeof *cost);
-    if (cost == NULL)
-        return RPCFAN_ENOMEM;
-    for (uint32_t e = 0; e < net->n_ep; e++)
-        cost[e] = cost_at(net, e, name);
+    return net->n_ep * (sizeof(struct rf_price) + sizeof(uint64_t));
+}
+
+/* Takes `price` over. @param turn  UINT32_MAX: a turn of its own. */
+static enum rpcfan_err find_class(struct rf_network *net, struct rf_price *price, uint64_t only,
+                                  uint32_t turn, uint32_t *ix)
+{
     for (uint32_t i = 0; i < net->n_cq; i++) {
-        if (same_cost(net->cq[i].cost, cost, net->n_ep)) {
-            rf_free(cost);
+        if (net->cq[i].only == only && same_price(net->cq[i].price, price, net->n_ep)) {
+            rf_free(price);
             *ix = i;
             return RPCFAN_OK;
         }
     }
     if (net->n_cq == RF_CLASS_QUEUES_MAX) {
-        rf_free(cost);
+        rf_free(price);
         return RPCFAN_EINVAL;
     }
     struct rf_class_queue *q = &net->cq[net->n_cq];
+    if (!rf_hedge_init(&q->hedge, net->hedge_percent)) {
+        rf_free(price);
+        return RPCFAN_ENOMEM;
+    }
     rf_list_init(&q->retry);
     rf_list_init(&q->fresh);
-    q->cost = cost;
+    q->price = price;
+    q->paused_until_ns = (uint64_t *)(void *)(price + net->n_ep);
+    q->only = only;
+    q->turn = (turn == UINT32_MAX ? net->n_cq : turn) % RF_DRR_CLASSES;
     *ix = net->n_cq++;
     return RPCFAN_OK;
 }
 
-static bool is_once(const struct rf_network *net, struct rpcfan_slice name)
+static enum rpcfan_err class_of(struct rf_network *net, struct rpcfan_slice name, uint32_t *ix)
 {
-    for (size_t i = 0; i < RF_COUNT(once_everywhere); i++) {
-        if (rf_pattern_match(once_everywhere[i], name.data, name.len))
-            return true;
-    }
-    for (uint32_t i = 0; i < net->rules.n_once; i++) {
-        if (rf_pattern_match(net->rules.once[i], name.data, name.len))
+    struct rf_price *price = rf_alloc(prices_size(net));
+    if (price == NULL)
+        return RPCFAN_ENOMEM;
+    for (uint32_t e = 0; e < net->n_ep; e++)
+        price[e] = price_at(net, e, name);
+    return find_class(net, price, 0, UINT32_MAX, ix);
+}
+
+enum rpcfan_err rf_method_pinned(struct rf_network *net, uint32_t class_ix, uint64_t only,
+                                 uint32_t *ix)
+{
+    const struct rf_class_queue *q = &net->cq[class_ix];
+    struct rf_price *price = rf_alloc(prices_size(net));
+    if (price == NULL)
+        return RPCFAN_ENOMEM;
+    memcpy(price, q->price, net->n_ep * sizeof price[0]);
+    return find_class(net, price, only, q->turn, ix);
+}
+
+static bool in_list(const char *const *list, size_t n, struct rpcfan_slice name)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (rf_pattern_match(list[i], name.data, name.len))
             return true;
     }
     return false;
+}
+
+static void set_kind(const struct rf_network *net, struct rpcfan_slice name,
+                     struct rf_method_kind *out)
+{
+    out->once = in_list(once_everywhere, RF_COUNT(once_everywhere), name) ||
+                in_list((const char *const *)net->rules.once, net->rules.n_once, name);
+    out->send = in_list(sends, RF_COUNT(sends), name);
+    out->read = !out->once && !out->send;
 }
 
 static bool is_named(const struct rf_method *m, struct rpcfan_slice name)
@@ -220,14 +337,16 @@ enum rpcfan_err rf_method_find(struct rf_network *net, struct rpcfan_slice name,
     }
     struct rf_method *m = find_slot(net, name);
     if (m->len == 0) {
-        out->once = is_once(net, name);
-        enum rpcfan_err e = find_class(net, name, &out->class_ix);
+        set_kind(net, name, out);
+        out->method_ix = RF_METHOD_NONE;
+        enum rpcfan_err e = class_of(net, name, &out->class_ix);
         if (e != RPCFAN_OK)
             return e;
         if (name.len > sizeof m->name || net->n_methods >= RF_METHOD_SLOTS / 2)
             return RPCFAN_OK;
         memcpy(m->name, name.data, name.len);
         m->len = (uint32_t)name.len;
+        out->method_ix = (uint32_t)(m - net->method);
         m->kind = *out;
         net->n_methods++;
     }

@@ -11,177 +11,19 @@
 
 #include "base/mem.h"
 #include "core/endpoint.h"
+#include "core/need.h"
+#include "core/plan.h"
 #include "core/queue.h"
+#include "core/route.h"
 #include "json/rpc.h"
 
 #define HOPELESS_OPENED 3 /* opened so often in a row: two probes, some 2 s */
 #define POOL_MAX 256
 #define BODY_KEEP (256 * 1024)
 
-/* Whether it could take a call now or as soon as a slot or a window is free. */
-static bool open_now(const struct rf_endpoint *ep, uint64_t now_ns)
-{
-    bool probed = ep->breaker.state == RF_BREAKER_HALF_OPEN && now_ns < ep->breaker.probe_until_ns;
-    return now_ns >= ep->throttle.paused_until_ns && !probed;
-}
-
-/* Endpoints of a network (bit: index): not benched; of these, with no open breaker; of these, able
- * to take a call now or as soon as there is room. */
-struct sets {
-    uint64_t unbenched, usable, ready;
-};
-
-static struct sets look(const struct rf_network *net, uint64_t now_ns)
-{
-    struct sets is = {0};
-    for (uint32_t i = 0; i < net->n_ep; i++) {
-        const struct rf_endpoint *ep = &net->ep[i];
-        uint64_t bit = UINT64_C(1) << i;
-        if (now_ns >= ep->bench_until_ns)
-            is.unbenched |= bit;
-        if (!rf_endpoint_usable(ep, now_ns))
-            continue;
-        is.usable |= bit;
-        if (open_now(ep, now_ns))
-            is.ready |= bit;
-    }
-    return is;
-}
-
-uint64_t rf_pump_candidates(const struct rf_network *net, const struct rf_call *c, uint64_t now_ns)
-{
-    struct sets is = look(net, now_ns);
-    if ((is.ready & ~c->tried) != 0)
-        return is.ready & ~c->tried;
-    if ((is.ready & ~c->away) != 0)
-        return is.ready & ~c->away;
-    if ((is.usable & ~c->away) != 0)
-        return is.usable & ~c->away;
-    return is.usable != 0 ? is.usable : is.unbenched;
-}
-
-bool rf_pump_has_ready(const struct rf_network *net, const struct rf_call *c, uint64_t now_ns)
-{
-    return (look(net, now_ns).ready & ~c->tried) != 0;
-}
-
-bool rf_pump_has_other(const struct rf_network *net, const struct rf_call *c, uint64_t now_ns)
-{
-    return (look(net, now_ns).usable & ~c->tried) != 0;
-}
-
-static bool serving(const struct rf_endpoint *ep, uint64_t now_ns)
-{
-    return now_ns >= ep->throttle.paused_until_ns && ep->fail_streak == 0;
-}
-
-/* The best priority among the candidates that can serve now; UINT32_MAX where none can. */
-static uint32_t best_priority(const struct rf_network *net, uint64_t mask, uint64_t now_ns)
-{
-    uint32_t best = UINT32_MAX;
-    for (uint32_t i = 0; i < net->n_ep; i++) {
-        if ((mask >> i & 1) != 0 && serving(&net->ep[i], now_ns) && net->ep[i].priority < best)
-            best = net->ep[i].priority;
-    }
-    return best;
-}
-
-/* Of the candidates, those of the best priority that can serve now; all of them where none can. */
-static uint64_t best_tier(const struct rf_network *net, uint64_t mask, uint64_t now_ns)
-{
-    uint32_t best = best_priority(net, mask, now_ns);
-    uint64_t tier = 0;
-    for (uint32_t i = 0; i < net->n_ep; i++) {
-        const struct rf_endpoint *ep = &net->ep[i];
-        if ((mask >> i & 1) != 0 && serving(ep, now_ns) && ep->priority == best)
-            tier |= UINT64_C(1) << i;
-    }
-    return tier != 0 ? tier : mask;
-}
-
 static struct rf_call *first_of(const struct rf_link *list)
 {
     return RF_CONTAINER(list->next, struct rf_call, link);
-}
-
-struct route {
-    struct rf_endpoint *ep;
-    uint32_t room;
-    uint64_t wait_ns; /* where ep is NULL: until one could have room */
-};
-
-/* A node that failed is asked again with one call, though others serve: nothing else would ever
- * find out that it is back. Not with a call that may be sent only once, and not in a worse tier. */
-static bool find_probe(struct rf_network *net, const struct rf_class_queue *q,
-                       const struct rf_call *c, uint64_t mask, uint64_t now_ns, struct route *r)
-{
-    uint32_t best = best_priority(net, mask, now_ns);
-    if (c->once || best == UINT32_MAX)
-        return false;
-    for (uint32_t i = 0; i < net->n_ep; i++) {
-        struct rf_endpoint *ep = &net->ep[i];
-        bool sound = ep->breaker.state == RF_BREAKER_CLOSED && ep->fail_streak == 0;
-        uint64_t wait_ns;
-        if ((mask >> i & 1) == 0 || ep->priority > best || sound || ep->in_flight > 0)
-            continue;
-        r->room = rf_endpoint_room(ep, q->cost[i], 1, false, now_ns, &wait_ns);
-        r->wait_ns = rf_min_u64(r->wait_ns, wait_ns);
-        if (r->room > 0) {
-            r->ep = ep;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Until a node that was passed over for its past is back; RF_NEVER where none is. */
-static uint64_t next_back(const struct rf_network *net, uint64_t now_ns)
-{
-    uint64_t wait_ns = RF_NEVER;
-    for (uint32_t i = 0; i < net->n_ep; i++) {
-        const struct rf_endpoint *ep = &net->ep[i];
-        uint64_t at = rf_max_u64(ep->throttle.paused_until_ns, ep->bench_until_ns);
-        if (ep->breaker.state == RF_BREAKER_OPEN)
-            at = rf_max_u64(at, ep->breaker.open_until_ns);
-        if (at > now_ns)
-            wait_ns = rf_min_u64(wait_ns, at - now_ns);
-    }
-    return wait_ns;
-}
-
-static struct route find_route(struct rf_network *net, const struct rf_class_queue *q,
-                               const struct rf_call *c, uint64_t now_ns)
-{
-    struct route r = {.wait_ns = RF_NEVER};
-    uint64_t mask = rf_pump_candidates(net, c, now_ns);
-    /* Suspicion is only for where others serve: two nodes that stumble must not both be shunned. */
-    bool alone = (mask & (mask - 1)) == 0 || best_priority(net, mask, now_ns) == UINT32_MAX;
-    if (!alone && find_probe(net, q, c, mask, now_ns, &r))
-        return r;
-    uint64_t tier = best_tier(net, mask, now_ns);
-    double best = 0;
-    for (uint32_t i = 0; i < net->n_ep; i++) {
-        struct rf_endpoint *ep = &net->ep[i];
-        if ((tier >> i & 1) == 0)
-            continue;
-        uint64_t wait_ns;
-        bool probe = ep->breaker.state != RF_BREAKER_CLOSED || (!alone && ep->fail_streak > 0);
-        uint32_t want = probe ? 1 : q->n;
-        uint32_t room = rf_endpoint_room(ep, q->cost[i], want, alone, now_ns, &wait_ns);
-        if (room == 0) {
-            r.wait_ns = rf_min_u64(r.wait_ns, wait_ns);
-            continue;
-        }
-        double score = rf_peak_value(&ep->peak, now_ns) * (ep->in_flight + 1);
-        if (r.ep == NULL || score < best) {
-            best = score;
-            r.ep = ep;
-            r.room = room;
-        }
-    }
-    if (r.ep == NULL)
-        r.wait_ns = rf_min_u64(r.wait_ns, next_back(net, now_ns));
-    return r;
 }
 
 static struct rf_exchange *take_exchange(struct rf_core *core, uint32_t room)
@@ -282,6 +124,15 @@ static void give_up(const struct packing *p, struct rf_call *c)
     rf_call_finish(p->core, c, RPCFAN_EDEADLINE, p->now_ns);
 }
 
+/* A call that has no history and no wish that its class's first call has not. */
+static bool goes_anywhere(const struct packing *p, const struct rf_call *c)
+{
+    const struct rf_call *first = p->ex->call[0];
+    return p->net->n_ep == 1 ||
+           (c->tried == 0 && c->policy == first->policy && c->method_ix == first->method_ix &&
+            c->need == first->need && (c->need < RF_NEED_BLOCK || c->need_at <= first->need_at));
+}
+
 static bool accepts(const struct packing *p, const struct rf_call *c)
 {
     const struct rf_exchange *ex = p->ex;
@@ -293,7 +144,7 @@ static bool accepts(const struct packing *p, const struct rf_call *c)
         return false;
     if (p->bytes + c->tail_len + RF_REQUEST_HEAD_MAX > p->max_bytes)
         return false;
-    return c->tried == 0 || (rf_pump_candidates(p->net, c, p->now_ns) >> ex->index & 1) != 0;
+    return goes_anywhere(p, c) || (rf_route_candidates(p->net, c, p->now_ns) >> ex->index & 1) != 0;
 }
 
 static void pack_from(struct packing *p, struct rf_link *list)
@@ -344,9 +195,18 @@ static void fail_packed(struct rf_core *core, struct rf_exchange *ex, uint64_t n
     rf_pump_recycle(core, ex);
 }
 
+/* What a call counts among the classes: its weight where weights are limited, else 1. */
+static uint32_t unit_cost(const struct rf_endpoint *ep, const struct rf_exchange *ex)
+{
+    bool weighed = rf_limiter_weighs(&ep->gate.limiter, ex->price.own) ||
+                   (ep->account != NULL &&
+                    rf_limiter_weighs(&ep->account->gate.limiter, ex->price.account));
+    return weighed ? ex->price.own.weight : 1;
+}
+
 /* From `list` of a class, and from its fresh calls where that was all that goes again. */
 static void send_batch(struct rf_core *core, struct rf_class_queue *q, struct rf_link *list,
-                       const struct route *r, uint64_t now_ns)
+                       const struct rf_route *r, uint64_t now_ns)
 {
     struct rf_network *net = &core->net[first_of(list)->network];
     struct rf_exchange *ex = take_exchange(core, r->room);
@@ -383,10 +243,12 @@ static void send_batch(struct rf_core *core, struct rf_class_queue *q, struct rf
         return;
     }
     ex->fresh = ex->call[0]->once;
-    ex->cost = q->cost[r->ep->index];
+    ex->price = q->price[r->ep->index];
     ex->timeout_ns = attempt_timeout(r->ep, ex, now_ns);
     ex->sent_ns = now_ns;
     rf_endpoint_take(r->ep, ex, now_ns);
+    rf_drr_charge(&net->turns, q->turn, (uint64_t)ex->n * unit_cost(r->ep, ex));
+    rf_second_arm(core, ex, now_ns);
     core->in_flight++;
     rf_list_push(&core->flying, &ex->flight);
     rf_list_push(&core->out->send, &ex->link);
@@ -397,11 +259,14 @@ static void send_batch(struct rf_core *core, struct rf_class_queue *q, struct rf
  * node that is just being restarted has these seconds. */
 static bool hopeless(const struct rf_network *net, const struct rf_call *head, uint64_t now_ns)
 {
-    if (rf_pump_candidates(net, head, now_ns) == 0)
+    if (rf_route_candidates(net, head, now_ns) == 0)
         return true;
+    uint64_t usable = rf_route_usable(net, now_ns);
+    if (usable != 0) /* a leg whose endpoint is down makes room for one that goes elsewhere */
+        return head->leg_of != NULL && head->only != 0 && (usable & head->only) == 0;
     for (uint32_t i = 0; i < net->n_ep; i++) {
         const struct rf_endpoint *ep = &net->ep[i];
-        if (rf_endpoint_usable(ep, now_ns) || ep->count.ok + ep->count.rpc > 0)
+        if (ep->count.ok + ep->count.rpc > 0)
             return false;
         if (now_ns >= ep->bench_until_ns && ep->breaker.opened < HOPELESS_OPENED)
             return false;
@@ -413,7 +278,10 @@ static bool hopeless(const struct rf_network *net, const struct rf_call *head, u
 static void fail_hopeless(struct rf_core *core, struct rf_network *net, struct rf_call *c,
                           uint64_t now_ns)
 {
-    const struct rf_endpoint *ep = &net->ep[0];
+    uint32_t at = 0;
+    while (c->only != 0 && (c->only >> at & 1) == 0)
+        at++;
+    const struct rf_endpoint *ep = &net->ep[at];
     char why[192];
     rf_endpoint_why(ep, now_ns, why, sizeof why);
     rf_call_explain(c, "no endpoint left: %s %s", ep->name, why);
@@ -443,7 +311,7 @@ static bool send_from(struct rf_core *core, struct rf_network *net, struct rf_cl
     }
     if (core->in_flight >= core->in_flight_max)
         return false;
-    struct route r = find_route(net, q, head, now_ns);
+    struct rf_route r = rf_route_find(core, net, q, head, now_ns);
     if (r.ep == NULL) {
         net->wake_ns = rf_min_u64(net->wake_ns, rf_time_add(now_ns, r.wait_ns));
         return false;
@@ -456,31 +324,91 @@ static bool send_from(struct rf_core *core, struct rf_network *net, struct rf_cl
     return true;
 }
 
-/* An exchange of each class that can send one, beginning behind the class that sent last. A call
- * that goes again and has nowhere to go does not hold up the fresh ones. */
-static bool pump_network(struct rf_core *core, struct rf_network *net, uint64_t now_ns)
+static bool send_class(struct rf_core *core, struct rf_network *net, struct rf_class_queue *q,
+                       uint64_t now_ns)
 {
-    bool progress = false;
-    uint32_t first = net->rr;
-    rf_endpoint_hasten(net, now_ns);
+    return q->n > 0 && (send_from(core, net, q, &q->retry, now_ns) ||
+                        send_from(core, net, q, &q->fresh, now_ns));
+}
+
+/* One exchange of the class queues that share a turn: the one that sent last comes last. A call
+ * that goes again and has nowhere to go does not hold up the fresh ones. */
+static bool send_turn(struct rf_core *core, struct rf_network *net, uint32_t turn, uint64_t now_ns)
+{
     for (uint32_t i = 0; i < net->n_cq; i++) {
-        uint32_t at = (first + i) % net->n_cq;
+        uint32_t at = (net->rr + i) % net->n_cq;
         struct rf_class_queue *q = &net->cq[at];
-        if (q->n == 0)
+        if (q->turn != turn || !send_class(core, net, q, now_ns))
             continue;
-        if (send_from(core, net, q, &q->retry, now_ns) ||
-            send_from(core, net, q, &q->fresh, now_ns)) {
-            net->rr = (at + 1) % net->n_cq;
-            progress = true;
+        net->rr = (at + 1) % net->n_cq;
+        return true;
+    }
+    return false;
+}
+
+static uint64_t waiting_turns(const struct rf_network *net)
+{
+    uint64_t mask = 0;
+    for (uint32_t i = 0; i < net->n_cq; i++) {
+        if (net->cq[i].n > 0)
+            mask |= UINT64_C(1) << net->cq[i].turn;
+    }
+    return mask;
+}
+
+static uint32_t common_windows(const struct rf_limiter *lim)
+{
+    uint32_t mask = 0;
+    for (unsigned i = 0; i < lim->n; i++)
+        mask |= lim->w[i].some ? 0 : UINT32_C(1) << i;
+    return mask;
+}
+
+/* Whether what keeps a class waiting would keep every class: then nobody goes before it, or cheap
+ * calls would take each unit as it comes free, and there would never be enough for a dear one. */
+static bool keeps_all(struct rf_network *net, uint32_t turn, uint64_t now_ns)
+{
+    for (uint32_t k = 0; k < net->n_cq; k++) {
+        const struct rf_class_queue *q = &net->cq[k];
+        if (q->turn != turn || q->n == 0)
+            continue;
+        for (uint32_t i = 0; i < net->n_ep; i++) {
+            struct rf_endpoint *ep = &net->ep[i];
+            struct rf_price price = q->price[i];
+            uint64_t wait_ns;
+            price.own.mask &= common_windows(&ep->gate.limiter);
+            if (ep->account != NULL)
+                price.account.mask &= common_windows(&ep->account->gate.limiter);
+            if (rf_endpoint_room(ep, &price, 1, true, now_ns, &wait_ns) > 0)
+                return false;
         }
     }
-    return progress;
+    return true;
+}
+
+/* One exchange of the class whose turn it is, or of the next that can. */
+static bool pump_network(struct rf_core *core, struct rf_network *net, uint64_t now_ns)
+{
+    rf_endpoint_hasten(net, now_ns);
+    for (;;) {
+        uint64_t waiting = waiting_turns(net);
+        uint32_t turn = rf_drr_next(&net->turns, waiting);
+        if (turn == UINT32_MAX)
+            return false;
+        if (send_turn(core, net, turn, now_ns))
+            return true;
+        if ((waiting & (waiting - 1)) != 0 && keeps_all(net, turn, now_ns))
+            return false;
+        rf_drr_blocked(&net->turns, turn);
+    }
 }
 
 void rf_pump(struct rf_core *core, uint64_t now_ns)
 {
-    for (uint32_t i = 0; i < core->n_net; i++)
+    for (uint32_t i = 0; i < core->n_net; i++) {
         core->net[i].wake_ns = RF_NEVER;
+        rf_drr_begin(&core->net[i].turns);
+    }
     bool progress = true;
     while (progress) {
         progress = false;
@@ -493,4 +421,6 @@ void rf_pump(struct rf_core *core, uint64_t now_ns)
             }
         }
     }
+    for (uint32_t i = 0; i < core->n_net; i++)
+        rf_admit_backlog(&core->net[i].admit, core->net[i].queued, now_ns);
 }

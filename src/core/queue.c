@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "core/endpoint.h"
+#include "core/plan.h"
 #include "policy/backoff.h"
 
 /* While nothing succeeds, a retry that the budget denies fails at once; while something does, it
@@ -41,7 +42,11 @@ static void set_state(struct rf_core *core, struct rf_call *c, enum rf_call_stat
         c->ex = NULL;
         net->in_flight--;
         break;
+    case RF_CALL_JOINED:
+        rf_list_remove(&c->link);
+        break;
     case RF_CALL_NEW:
+    case RF_CALL_SPREAD:
     case RF_CALL_DONE:
         break;
     }
@@ -91,11 +96,48 @@ void rf_call_pack(struct rf_core *core, struct rf_call *c, struct rf_exchange *e
     net_of(core, c)->in_flight++;
 }
 
+void rf_call_spread(struct rf_core *core, struct rf_call *c)
+{
+    set_state(core, c, RF_CALL_SPREAD);
+}
+
+void rf_call_join(struct rf_core *core, struct rf_call *c, struct rf_call *leader)
+{
+    set_state(core, c, RF_CALL_JOINED);
+    if (leader->joiners.next == NULL)
+        rf_list_init(&leader->joiners);
+    rf_list_push(&leader->joiners, &c->link);
+    net_of(core, c)->joined++;
+}
+
+static bool has_joiners(const struct rf_call *c)
+{
+    return c->joiners.next != NULL && !rf_list_empty(&c->joiners);
+}
+
+/* The answer of one is the answer of all; each has a share in the body. */
+static void answer_joiners(struct rf_core *core, struct rf_call *c, uint64_t now_ns)
+{
+    while (has_joiners(c)) {
+        struct rf_call *j = RF_CONTAINER(c->joiners.next, struct rf_call, link);
+        rf_blob_ref(c->blob, 1);
+        j->blob = c->blob;
+        j->json = c->json;
+        j->json_len = c->json_len;
+        j->space = c->space;
+        j->endpoint = c->endpoint;
+        j->sends = c->sends;
+        j->detail = c->detail != NULL ? rf_strdup(c->detail) : NULL;
+        rf_call_finish(core, j, c->err, now_ns);
+    }
+}
+
 void rf_call_finish(struct rf_core *core, struct rf_call *c, enum rpcfan_err err, uint64_t now_ns)
 {
     struct rf_network *net = net_of(core, c);
     set_state(core, c, RF_CALL_DONE);
     rf_due_remove(&core->deadlines, &c->deadline);
+    rf_join_remove(&net->joins, &c->join);
     if (err == RPCFAN_OK) {
         rf_free(c->detail);
         c->detail = NULL;
@@ -103,9 +145,66 @@ void rf_call_finish(struct rf_core *core, struct rf_call *c, enum rpcfan_err err
     }
     c->err = err;
     c->done_ns = now_ns;
+    if (c->plan != NULL)
+        rf_plan_leave(core, c, now_ns);
+    if (c->leg_of != NULL) {
+        rf_list_push(&core->legs_done, &c->link);
+        return;
+    }
     core->live--;
     net->answered++;
+    if (err == RPCFAN_OK || err == RPCFAN_ERPC)
+        rf_admit_answered(&net->admit, 1, now_ns);
+    answer_joiners(core, c, now_ns);
     rf_list_push(&core->out->done, &c->link);
+}
+
+/* Of an equal call: where it stands, what it has been through, and who waits for it. */
+static void hand_over(struct rf_core *core, struct rf_call *from, struct rf_call *to)
+{
+    struct rf_network *net = net_of(core, from);
+    rf_list_remove(&to->link);
+    if (from->state == RF_CALL_QUEUED) {
+        rf_list_before(&from->link, &to->link);
+        rf_list_remove(&from->link);
+    } else if (from->state == RF_CALL_DELAYED) {
+        uint64_t at_ns = from->delay.at_ns;
+        rf_heap_remove(&core->delays, &from->delay);
+        bool pushed = rf_heap_push(&core->delays, &to->delay, at_ns);
+        assert(pushed);
+        (void)pushed;
+    } else if (from->state == RF_CALL_SENT) {
+        from->ex->call[from->at] = to;
+    }
+    to->state = from->state;
+    to->ex = from->ex;
+    to->at = from->at;
+    to->tries = from->tries;
+    to->requeues = from->requeues;
+    to->sends = from->sends;
+    to->tried = from->tried;
+    to->away = from->away;
+    to->batch_max = from->batch_max;
+    to->moved_free = from->moved_free;
+    to->needs_token = from->needs_token;
+    to->token_group = from->token_group;
+    to->cause = from->cause;
+    to->plan = from->plan;
+    if (to->plan != NULL)
+        to->plan->parent = to;
+    rf_list_init(&to->joiners);
+    rf_list_splice(&to->joiners, &from->joiners);
+    rf_join_replace(&net->joins, &from->join, &to->join, to->tail);
+    from->state = RF_CALL_NEW;
+    from->plan = NULL;
+    from->ex = NULL;
+}
+
+void rf_call_leave(struct rf_core *core, struct rf_call *c, enum rpcfan_err err, uint64_t now_ns)
+{
+    if (has_joiners(c) && core->phase == RF_CORE_OPEN)
+        hand_over(core, c, RF_CONTAINER(c->joiners.next, struct rf_call, link));
+    rf_call_finish(core, c, err, now_ns);
 }
 
 void rf_call_explain(struct rf_call *c, const char *fmt, ...)
@@ -149,7 +248,7 @@ void rf_queue_expire(struct rf_core *core, uint64_t now_ns)
     while ((n = rf_due_top(&core->deadlines)) != NULL && n->heap.at_ns <= now_ns) {
         struct rf_call *c = RF_CONTAINER(n, struct rf_call, deadline);
         explain_wait(core, c, now_ns);
-        rf_call_finish(core, c, RPCFAN_EDEADLINE, now_ns);
+        rf_call_leave(core, c, RPCFAN_EDEADLINE, now_ns);
     }
 }
 

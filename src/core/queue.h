@@ -18,6 +18,13 @@ void rf_call_queue(struct rf_core *core, struct rf_call *c, enum rf_queue_end en
 void rf_call_delay(struct rf_core *core, struct rf_call *c, uint64_t ready_ns, uint64_t now_ns);
 /** Put a queued call into an exchange as its next member. */
 void rf_call_pack(struct rf_core *core, struct rf_call *c, struct rf_exchange *ex);
+/** Let a new, queued, delayed or sent call wait for its legs. */
+void rf_call_spread(struct rf_core *core, struct rf_call *c);
+/** Let a new call wait for the answer of an equal one. */
+void rf_call_join(struct rf_core *core, struct rf_call *c, struct rf_call *leader);
+/** Answer a call that its caller no longer wants (canceled, past its deadline): where others joined
+ * it, the first of them takes its place and goes on. Not while an exchange is settled. */
+void rf_call_leave(struct rf_core *core, struct rf_call *c, enum rpcfan_err err, uint64_t now_ns);
 /** Answer a call: off every list and heap, out of its exchange, onto the done list. Exactly once.
  */
 void rf_call_finish(struct rf_core *core, struct rf_call *c, enum rpcfan_err err, uint64_t now_ns);

@@ -9,8 +9,12 @@
 
 #include <string.h>
 
+#include "core/need.h"
+#include "core/plan.h"
 #include "core/pump.h"
 #include "core/queue.h"
+
+#define HELD_NS (5 * RF_SEC) /* a class that was refused without a hint */
 
 static struct rpcfan_slice slice_of(const struct rf_exchange *ex, uint64_t at, uint64_t len)
 {
@@ -18,6 +22,16 @@ static struct rpcfan_slice slice_of(const struct rf_exchange *ex, uint64_t at, u
     if (b == NULL || len == 0)
         return (struct rpcfan_slice){NULL, 0};
     return (struct rpcfan_slice){b->data + at, (size_t)len};
+}
+
+/* A limit on one method is no reason to keep the others from the node. */
+static void hold_class(struct rf_settle *s, const struct rf_verdict *v)
+{
+    struct rf_class_queue *q = &s->net->cq[s->ex->class_ix];
+    uint64_t wait = v->hint_ns == RF_NEVER ? HELD_NS : v->hint_ns;
+    uint64_t *until = &q->paused_until_ns[s->ep->index];
+    *until = rf_max_u64(*until, rf_time_add(s->now_ns, wait));
+    s->lesson.held++;
 }
 
 static struct rf_answer answer_of(const struct rf_settle *s, struct rpcfan_slice error)
@@ -37,6 +51,10 @@ static void learn(struct rf_settle *s, const struct rf_verdict *v)
     struct rf_lesson *l = &s->lesson;
     switch (rf_class_action(v->class)) {
     case RF_ACT_REQUEUE:
+        if (v->method_only) {
+            hold_class(s, v);
+            return;
+        }
         l->throttled++;
         break;
     case RF_ACT_SPLIT:
@@ -50,6 +68,7 @@ static void learn(struct rf_settle *s, const struct rf_verdict *v)
         break;
     case RF_ACT_DELIVER:
     case RF_ACT_ELSEWHERE:
+    case RF_ACT_LATER:
         l->good++;
         return;
     case RF_ACT_BENCH:
@@ -72,18 +91,34 @@ static void count_error(struct rf_settle *s, const struct rf_verdict *v)
     else if (v->class >= RF_CLASS_CONNECT && v->class <= RF_CLASS_TLS)
         n->network++;
     else if (rf_class_action(v->class) == RF_ACT_DELIVER ||
-             rf_class_action(v->class) == RF_ACT_ELSEWHERE)
+             rf_class_action(v->class) == RF_ACT_ELSEWHERE ||
+             rf_class_action(v->class) == RF_ACT_LATER)
         n->rpc++;
 }
 
 static void judge(struct rf_settle *s, struct rf_call *c, const struct rf_verdict *v,
                   struct rpcfan_slice error)
 {
+    c->cause = (uint8_t)v->class;
     learn(s, v);
     count_error(s, v);
     if (rf_class_action(v->class) == RF_ACT_DELIVER)
         rf_budget_deposit(&s->net->budget);
     rf_act(s, c, v, error);
+}
+
+/* Where the node's head is, if the answer happens to say so; nobody asks where there is no choice. */
+static void note_head(struct rf_settle *s, const struct rf_call *c, struct rpcfan_slice result)
+{
+    uint64_t at, sent_ns = s->ex->sent_ns;
+    struct rpcfan_slice method = rf_call_method(c);
+    if (s->net->n_ep < 2)
+        return;
+    if (rf_need_head_in_result(s->net->family, method, result, &at))
+        rf_fresh_answered(&s->net->fresh, s->ep->index, at, sent_ns, s->now_ns);
+    else if (rf_need_floor_in_result(s->net->family, method, result, &at) &&
+             c->need == RF_NEED_TIP)
+        rf_fresh_answered(&s->net->fresh, s->ep->index, at, sent_ns, s->now_ns);
 }
 
 static void succeed(struct rf_settle *s, struct rf_call *c, const struct rf_member *m)
@@ -97,6 +132,9 @@ static void succeed(struct rf_settle *s, struct rf_call *c, const struct rf_memb
     c->endpoint = s->ep->name;
     s->lesson.good++;
     s->ep->count.ok++;
+    note_head(s, c, json);
+    if (c->split == RPCFAN_SPLIT_RANGE)
+        rf_split_passed(s->ep, c);
     rf_budget_deposit(&s->net->budget);
     rf_call_finish(s->core, c, RPCFAN_OK, s->now_ns);
 }
@@ -113,14 +151,15 @@ static void judge_error(struct rf_settle *s, struct rf_call *c, const struct rf_
 {
     struct rpcfan_slice error = slice_of(s->ex, m->error_at, m->error_len);
     struct rf_answer a = answer_of(s, error);
-    a.method = (struct rpcfan_slice){c->tail + RF_CALL_METHOD_AT, c->method_len};
-    struct rf_verdict v = rf_classify(&a);
+    a.method = rf_call_method(c);
+    a.params = rf_call_params(c);
+    struct rf_verdict v = rf_classify(s->core->rules, &a);
     c->space = m->space;
     judge(s, c, &v, error);
 }
 
 static const struct rf_verdict malformed = {
-    .class = RF_CLASS_MALFORMED, .rule = "member", .hint_ns = RF_NEVER};
+    .class = RF_CLASS_MALFORMED, .rule = "member", .hint_ns = RF_NEVER, .again_ns = RF_NEVER};
 
 static void read_member(struct rf_settle *s, struct rf_call *c, const struct rf_member *m)
 {
@@ -159,7 +198,7 @@ static struct rf_verdict whole_verdict(const struct rf_settle *s)
     const struct rf_blob *b = s->ex->reply.blob;
     if (b != NULL && s->ex->reply.transport == RF_T_OK)
         a.body = (struct rpcfan_slice){b->data, b->len};
-    return rf_classify(&a);
+    return rf_classify(s->core->rules, &a);
 }
 
 /* JSON that answers nobody: an object with neither result nor error, or anything with a status that
@@ -181,7 +220,7 @@ static void judge_missing(struct rf_settle *s, const struct rf_member *nameless)
         struct rpcfan_slice error = slice_of(s->ex, nameless->error_at, nameless->error_len);
         struct rf_answer a = answer_of(s, error);
         a.body = a.batch ? error : a.body;
-        v = rf_classify(&a);
+        v = rf_classify(s->core->rules, &a);
         judge_rest(s, &v, error);
         return;
     }
@@ -211,7 +250,7 @@ static void judge_missing(struct rf_settle *s, const struct rf_member *nameless)
 static void overhear(struct rf_settle *s, const struct rf_member *m)
 {
     struct rf_answer a = answer_of(s, slice_of(s->ex, m->error_at, m->error_len));
-    struct rf_verdict v = rf_classify(&a);
+    struct rf_verdict v = rf_classify(s->core->rules, &a);
     learn(s, &v);
 }
 
@@ -259,6 +298,7 @@ void rf_settle(struct rf_core *core, struct rf_exchange *ex, uint64_t now_ns)
     s.lesson.verdict.class = RF_CLASS_OK;
     s.lesson.verdict.rule = "ok";
     s.lesson.verdict.hint_ns = RF_NEVER;
+    s.lesson.verdict.again_ns = RF_NEVER;
     struct rf_class_queue *q = &net->cq[ex->class_ix];
     q->front = q->retry.next; /* calls that keep their place go in before those already waiting */
     rf_list_remove(&ex->flight);
@@ -271,6 +311,9 @@ void rf_settle(struct rf_core *core, struct rf_exchange *ex, uint64_t now_ns)
     else
         judge_whole(&s);
     rf_blob_ref(ex->reply.blob, s.shares);
+    if (s.lesson.good > 0 || s.lesson.verdict.class == RF_CLASS_TIMEOUT)
+        rf_hedge_sample(&q->hedge, rf_time_sub(now_ns, ex->sent_ns), now_ns);
+    rf_heap_remove(&core->hedges, &ex->hedge);
     rf_endpoint_settle(s.ep, ex, &s.lesson, now_ns, core);
     rf_pump_recycle(core, ex);
 }

@@ -198,3 +198,17 @@ void rf_batchcap_unknown(struct rf_batchcap *c, bool trial)
     if (trial)
         c->trial = false;
 }
+
+void rf_batchcap_learned(struct rf_batchcap *c, uint64_t n, uint64_t bytes)
+{
+    if (n > 0 && n < c->limit) {
+        c->limit = (uint32_t)n;
+        c->refused = c->limit + 1;
+        c->good = 0;
+    }
+    if (bytes > 0 && bytes < c->limit_bytes) {
+        c->limit_bytes = rf_max_u64(BYTES_FLOOR, bytes);
+        c->refused_bytes = c->limit_bytes + 1;
+        c->good_bytes = 0;
+    }
+}

@@ -60,4 +60,7 @@ void rf_batchcap_refused(struct rf_batchcap *c, const struct rf_batch_refusal *r
 /** It ended without saying anything about its size (timeout, reset, 429, 5xx). */
 void rf_batchcap_unknown(struct rf_batchcap *c, bool trial);
 
+/** What an earlier client learned: a limit to begin with, probed upward as any. 0: not known. */
+void rf_batchcap_learned(struct rf_batchcap *c, uint64_t n, uint64_t bytes);
+
 #endif

@@ -14,89 +14,33 @@
 #include "policy/hints.h"
 
 #include <string.h>
-#include <strings.h>
+
+#include "policy/cursor.h"
 
 #define CENTURY_TURN 70
 #define DAY_S 86400
 
-/* What is left to read; every reader moves `p` only where it matched. */
-struct cursor {
-    const char *p, *end;
-};
-
-static bool is_digit(char c)
+static struct rf_cursor trimmed(const char *text)
 {
-    return c >= '0' && c <= '9';
-}
-
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static bool at_digit(const struct cursor *c)
-{
-    return c->p < c->end && is_digit(*c->p);
-}
-
-static void skip_space(struct cursor *c)
-{
-    while (c->p < c->end && is_space(*c->p))
-        c->p++;
-}
-
-static struct cursor trimmed(const char *text)
-{
-    struct cursor c = {text, text + strlen(text)};
-    skip_space(&c);
-    while (c.end > c.p && is_space(c.end[-1]))
+    struct rf_cursor c = {text, text + strlen(text)};
+    rf_cursor_space(&c);
+    while (c.end > c.p && rf_is_space(c.end[-1]))
         c.end--;
     return c;
 }
 
-static bool read_text(struct cursor *c, const char *text)
-{
-    size_t n = strlen(text);
-    if ((size_t)(c->end - c->p) < n || strncasecmp(c->p, text, n) != 0)
-        return false;
-    c->p += n;
-    return true;
-}
-
-static bool read_digits(struct cursor *c, int count, int *value)
+static bool read_digits(struct rf_cursor *c, int count, int *value)
 {
     if (c->end - c->p < count)
         return false;
     int v = 0;
     for (int i = 0; i < count; i++) {
-        if (!is_digit(c->p[i]))
+        if (!rf_is_digit(c->p[i]))
             return false;
         v = v * 10 + (c->p[i] - '0');
     }
     c->p += count;
     *value = v;
-    return true;
-}
-
-/* A whole number and an optional fraction, in billionths; saturates. */
-static bool read_decimal(struct cursor *c, uint64_t *nano)
-{
-    if (!at_digit(c))
-        return false;
-    uint64_t whole = 0, fraction = 0;
-    for (; at_digit(c); c->p++)
-        whole = whole < UINT32_MAX ? whole * 10 + (uint64_t)(*c->p - '0') : whole;
-    if (c->end - c->p > 1 && *c->p == '.' && is_digit(c->p[1])) {
-        uint64_t unit = RF_SEC / 10;
-        for (c->p++; at_digit(c); c->p++, unit /= 10)
-            fraction += (uint64_t)(*c->p - '0') * unit;
-    }
-    *nano = rf_min_u64(whole, UINT32_MAX) * RF_SEC + fraction;
     return true;
 }
 
@@ -133,12 +77,12 @@ static bool to_seconds(const struct civil *t, int64_t *seconds)
     return true;
 }
 
-static bool read_month(struct cursor *c, int *month)
+static bool read_month(struct rf_cursor *c, int *month)
 {
     static const char *const names[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     for (size_t i = 0; i < RF_COUNT(names); i++) {
-        if (read_text(c, names[i])) {
+        if (rf_cursor_text(c, names[i])) {
             *month = (int)i + 1;
             return true;
         }
@@ -146,54 +90,56 @@ static bool read_month(struct cursor *c, int *month)
     return false;
 }
 
-static bool read_weekday(struct cursor *c)
+static bool read_weekday(struct rf_cursor *c)
 {
     static const char *const names[] = {"Sunday", "Monday",   "Tuesday", "Wednesday", "Thursday",
                                         "Friday", "Saturday", "Sun",     "Mon",       "Tue",
                                         "Wed",    "Thu",      "Fri",     "Sat"};
     for (size_t i = 0; i < RF_COUNT(names); i++) {
-        if (read_text(c, names[i]))
+        if (rf_cursor_text(c, names[i]))
             return true;
     }
     return false;
 }
 
-static bool read_clock(struct cursor *c, struct civil *t)
+static bool read_clock(struct rf_cursor *c, struct civil *t)
 {
-    return read_digits(c, 2, &t->hour) && read_text(c, ":") && read_digits(c, 2, &t->minute) &&
-           read_text(c, ":") && read_digits(c, 2, &t->second);
+    return read_digits(c, 2, &t->hour) && rf_cursor_text(c, ":") && read_digits(c, 2, &t->minute) &&
+           rf_cursor_text(c, ":") && read_digits(c, 2, &t->second);
 }
 
 /* "06 Nov 1994 08:49:37 GMT", after the weekday. */
-static bool read_fixdate(struct cursor c, struct civil *t)
+static bool read_fixdate(struct rf_cursor c, struct civil *t)
 {
-    return read_text(&c, ", ") && read_digits(&c, 2, &t->day) && read_text(&c, " ") &&
-           read_month(&c, &t->month) && read_text(&c, " ") && read_digits(&c, 4, &t->year) &&
-           read_text(&c, " ") && read_clock(&c, t) && read_text(&c, " GMT") && c.p == c.end;
+    return rf_cursor_text(&c, ", ") && read_digits(&c, 2, &t->day) && rf_cursor_text(&c, " ") &&
+           read_month(&c, &t->month) && rf_cursor_text(&c, " ") && read_digits(&c, 4, &t->year) &&
+           rf_cursor_text(&c, " ") && read_clock(&c, t) && rf_cursor_text(&c, " GMT") &&
+           c.p == c.end;
 }
 
 /* "06-Nov-94 08:49:37 GMT", after the weekday. */
-static bool read_rfc850(struct cursor c, struct civil *t)
+static bool read_rfc850(struct rf_cursor c, struct civil *t)
 {
-    if (!read_text(&c, ", ") || !read_digits(&c, 2, &t->day) || !read_text(&c, "-") ||
-        !read_month(&c, &t->month) || !read_text(&c, "-") || !read_digits(&c, 2, &t->year))
+    if (!rf_cursor_text(&c, ", ") || !read_digits(&c, 2, &t->day) || !rf_cursor_text(&c, "-") ||
+        !read_month(&c, &t->month) || !rf_cursor_text(&c, "-") || !read_digits(&c, 2, &t->year))
         return false;
     t->year += t->year < CENTURY_TURN ? 2000 : 1900;
-    return read_text(&c, " ") && read_clock(&c, t) && read_text(&c, " GMT") && c.p == c.end;
+    return rf_cursor_text(&c, " ") && read_clock(&c, t) && rf_cursor_text(&c, " GMT") &&
+           c.p == c.end;
 }
 
 /* "Nov  6 08:49:37 1994", after the weekday. */
-static bool read_asctime(struct cursor c, struct civil *t)
+static bool read_asctime(struct rf_cursor c, struct civil *t)
 {
-    return read_text(&c, " ") && read_month(&c, &t->month) && read_text(&c, " ") &&
-           (read_text(&c, " ") ? read_digits(&c, 1, &t->day) : read_digits(&c, 2, &t->day)) &&
-           read_text(&c, " ") && read_clock(&c, t) && read_text(&c, " ") &&
+    return rf_cursor_text(&c, " ") && read_month(&c, &t->month) && rf_cursor_text(&c, " ") &&
+           (rf_cursor_text(&c, " ") ? read_digits(&c, 1, &t->day) : read_digits(&c, 2, &t->day)) &&
+           rf_cursor_text(&c, " ") && read_clock(&c, t) && rf_cursor_text(&c, " ") &&
            read_digits(&c, 4, &t->year) && c.p == c.end;
 }
 
 bool rf_http_date(const char *text, int64_t *seconds)
 {
-    struct cursor c = trimmed(text);
+    struct rf_cursor c = trimmed(text);
     struct civil t = {0};
     if (!read_weekday(&c) || !(read_fixdate(c, &t) || read_rfc850(c, &t) || read_asctime(c, &t)))
         return false;
@@ -209,9 +155,9 @@ uint64_t rf_retry_after(const char *value, const char *date, int64_t wall_s)
 {
     if (value == NULL)
         return RF_NEVER;
-    struct cursor c = trimmed(value);
+    struct rf_cursor c = trimmed(value);
     uint64_t delta;
-    if (read_decimal(&c, &delta))
+    if (rf_cursor_decimal(&c, &delta))
         return c.p == c.end ? clamp(delta) : RF_NEVER;
     int64_t at, now = wall_s;
     if (!rf_http_date(value, &at))
@@ -225,7 +171,7 @@ uint64_t rf_retry_after(const char *value, const char *date, int64_t wall_s)
 }
 
 /* One "10m", "1.5s" or "250 ms". A unit is a whole word, or the next number follows ("10m0s"). */
-static bool read_span(struct cursor *c, uint64_t *ns)
+static bool read_span(struct rf_cursor *c, uint64_t *ns)
 {
     static const struct {
         const char *name;
@@ -251,14 +197,15 @@ static bool read_span(struct cursor *c, uint64_t *ns)
                  {"h", 3600 * RF_SEC},
                  {"m", 60 * RF_SEC},
                  {"s", RF_SEC}};
-    struct cursor at = *c;
+    struct rf_cursor at = *c;
     uint64_t nano;
-    if (!read_decimal(&at, &nano))
+    if (!rf_cursor_decimal(&at, &nano))
         return false;
-    skip_space(&at);
+    rf_cursor_space(&at);
     for (size_t i = 0; i < RF_COUNT(units); i++) {
-        struct cursor after = at;
-        if (!read_text(&after, units[i].name) || (after.p < after.end && is_letter(*after.p)))
+        struct rf_cursor after = at;
+        if (!rf_cursor_text(&after, units[i].name) ||
+            (after.p < after.end && rf_is_letter(*after.p)))
             continue;
         uint64_t unit = units[i].ns;
         if (unit < RF_SEC)
@@ -272,43 +219,41 @@ static bool read_span(struct cursor *c, uint64_t *ns)
 }
 
 /* A duration of one or more spans without space between them. */
-static uint64_t read_duration(struct cursor c)
+static uint64_t read_duration(struct rf_cursor c)
 {
     uint64_t total = 0, span;
-    skip_space(&c);
+    rf_cursor_space(&c);
     if (!read_span(&c, &total))
         return RF_NEVER;
-    while (at_digit(&c) && read_span(&c, &span))
+    while (rf_cursor_at_digit(&c) && read_span(&c, &span))
         total = rf_time_add(total, span);
     return clamp(total);
 }
 
 /* Quotes, a colon and white space between a member's name and its number. */
-static uint64_t read_seconds_member(struct cursor c)
+static uint64_t read_seconds_member(struct rf_cursor c)
 {
     uint64_t nano;
-    while (c.p < c.end && (is_space(*c.p) || *c.p == '"' || *c.p == ':' || *c.p == '\\'))
+    while (c.p < c.end && (rf_is_space(*c.p) || *c.p == '"' || *c.p == ':' || *c.p == '\\'))
         c.p++;
-    return read_decimal(&c, &nano) ? clamp(nano) : RF_NEVER;
+    return rf_cursor_decimal(&c, &nano) ? clamp(nano) : RF_NEVER;
 }
 
 uint64_t rf_hint_in_text(const char *text, size_t len)
 {
     static const struct {
         const char *phrase;
-        uint64_t (*read)(struct cursor);
-    } forms[] = {{"backoff_seconds", read_seconds_member},
-                 {"retry in ", read_duration},
-                 {"retry after ", read_duration},
-                 {"try again in ", read_duration},
-                 {"try again after ", read_duration}};
+        uint64_t (*read)(struct rf_cursor);
+    } forms[] = {{"backoff_seconds", read_seconds_member}, {"retry in ", read_duration},
+                 {"retry after ", read_duration},          {"try again in ", read_duration},
+                 {"try again after ", read_duration},      {"reset in ", read_duration}};
     const char *end = text + len;
     uint64_t longest = RF_NEVER;
     for (size_t i = 0; i < RF_COUNT(forms); i++) {
         const char *p = text;
         while ((p = rf_find_nocase(p, (size_t)(end - p), forms[i].phrase)) != NULL) {
             p += strlen(forms[i].phrase);
-            uint64_t hint = forms[i].read((struct cursor){p, end});
+            uint64_t hint = forms[i].read((struct rf_cursor){p, end});
             if (hint != RF_NEVER && (longest == RF_NEVER || hint > longest))
                 longest = hint;
         }
@@ -316,17 +261,8 @@ uint64_t rf_hint_in_text(const char *text, size_t len)
     return longest;
 }
 
-static bool read_word(struct cursor *c, const char *word)
-{
-    struct cursor after = *c;
-    if (!read_text(&after, word) || (after.p < after.end && is_letter(*after.p)))
-        return false;
-    *c = after;
-    return true;
-}
-
 /* Skip what may stand between "limit" and its number. */
-static void skip_fillers(struct cursor *c)
+static void skip_fillers(struct rf_cursor *c)
 {
     static const char *const words[] = {
         "of",       "is",      "are",   "to",  "the",   "size", "batch", "allowed",
@@ -338,7 +274,7 @@ static void skip_fillers(struct cursor *c)
         while (c->p < c->end && *c->p != '\0' && strchr(marks, *c->p) != NULL)
             c->p++;
         for (size_t i = 0; i < RF_COUNT(words); i++) {
-            if (read_word(c, words[i]))
+            if (rf_cursor_word(c, words[i]))
                 break;
         }
         if (c->p == before)
@@ -347,29 +283,30 @@ static void skip_fillers(struct cursor *c)
 }
 
 /* A number with optional thousands commas that counts calls: not a fraction, a rate or bytes. */
-static uint32_t read_count(struct cursor *c)
+static uint32_t read_count(struct rf_cursor *c)
 {
     static const char *const bytes[] = {"bytes", "byte", "b",   "kb", "mb",
                                         "gb",    "kib",  "mib", "gib"};
     uint64_t n = 0;
-    if (!at_digit(c))
+    if (!rf_cursor_at_digit(c))
         return 0;
     for (; c->p < c->end; c->p++) {
-        bool comma = *c->p == ',' && c->end - c->p > 3 && is_digit(c->p[1]) && is_digit(c->p[2]) &&
-                     is_digit(c->p[3]) && (c->end - c->p == 4 || !is_digit(c->p[4]));
+        bool comma = *c->p == ',' && c->end - c->p > 3 && rf_is_digit(c->p[1]) &&
+                     rf_is_digit(c->p[2]) && rf_is_digit(c->p[3]) &&
+                     (c->end - c->p == 4 || !rf_is_digit(c->p[4]));
         if (comma)
             continue;
-        if (!is_digit(*c->p))
+        if (!rf_is_digit(*c->p))
             break;
         n = n <= UINT32_MAX ? n * 10 + (uint64_t)(*c->p - '0') : n;
     }
-    bool fraction = c->end - c->p > 1 && *c->p == '.' && is_digit(c->p[1]);
-    if (fraction || (c->p < c->end && (is_letter(*c->p) || *c->p == '/' || *c->p == '%')))
+    bool fraction = c->end - c->p > 1 && *c->p == '.' && rf_is_digit(c->p[1]);
+    if (fraction || (c->p < c->end && (rf_is_letter(*c->p) || *c->p == '/' || *c->p == '%')))
         return 0;
-    struct cursor unit = *c;
-    skip_space(&unit);
+    struct rf_cursor unit = *c;
+    rf_cursor_space(&unit);
     for (size_t i = 0; i < RF_COUNT(bytes); i++) {
-        if (read_word(&unit, bytes[i]))
+        if (rf_cursor_word(&unit, bytes[i]))
             return 0;
     }
     return n <= UINT32_MAX ? (uint32_t)n : 0;
@@ -379,13 +316,13 @@ uint32_t rf_batch_limit_in_text(const char *text, size_t len)
 {
     static const char *const words[] = {"limit", "maximum", "max",    "more than",
                                         "up to", "at most", "exceeds"};
-    struct cursor c = {text, text + len};
+    struct rf_cursor c = {text, text + len};
     for (; c.p < c.end; c.p++) {
-        if (c.p > text && is_letter(c.p[-1]))
+        if (c.p > text && rf_is_letter(c.p[-1]))
             continue;
         for (size_t i = 0; i < RF_COUNT(words); i++) {
-            struct cursor at = c;
-            if (!read_word(&at, words[i]))
+            struct rf_cursor at = c;
+            if (!rf_cursor_word(&at, words[i]))
                 continue;
             skip_fillers(&at);
             uint32_t n = read_count(&at);

@@ -14,7 +14,7 @@
  * | STEPS              | 8     | buckets an octave                                         |
  *
  * Source: peak EWMA as in Finagle's and linkerd's load balancers; log-linear buckets as in HDR
- * histograms. The only floating-point numbers in this room. */
+ * histograms. */
 #include "policy/latency.h"
 
 #include <math.h>

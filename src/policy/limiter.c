@@ -173,6 +173,7 @@ static void setup(struct rf_window *w, const struct rpcfan_limit *l)
     w->count = l->count;
     w->window_ns = l->window_ms * RF_MS;
     w->unit = l->unit;
+    w->some = l->n_methods > 0 || l->each;
     w->receive_stamped = w->window_ns > SEND_STAMPED_MAX_NS;
     uint64_t gap_ns = rf_min_u64(w->window_ns, PACED_WINDOW_MAX_NS) / w->count;
     w->gap_ns = rf_min_u64(gap_ns, PACER_GAP_MAX_NS);
@@ -202,6 +203,25 @@ enum rpcfan_err rf_limiter_init(struct rf_limiter *lim, const struct rpcfan_limi
     for (unsigned i = 0; i < n; i++)
         setup(&lim->w[i], &limits[i]);
     return RPCFAN_OK;
+}
+
+bool rf_limiter_clone(struct rf_limiter *lim, unsigned i)
+{
+    if (lim->n == RF_WINDOWS_ALL)
+        return false;
+    struct rf_window *w = rf_realloc(lim->w, (lim->n + 1) * sizeof w[0]);
+    if (w == NULL)
+        return false;
+    lim->w = w;
+    struct rf_window *made = &w[lim->n++];
+    *made = (struct rf_window){.count = w[i].count,
+                               .window_ns = w[i].window_ns,
+                               .unit = w[i].unit,
+                               .some = true,
+                               .receive_stamped = w[i].receive_stamped,
+                               .gap_ns = w[i].gap_ns,
+                               .grid_ns = w[i].grid_ns};
+    return true;
 }
 
 void rf_limiter_fini(struct rf_limiter *lim)
@@ -243,6 +263,15 @@ bool rf_limiter_fits(const struct rf_limiter *lim, struct rf_cost cost)
             return false;
     }
     return true;
+}
+
+bool rf_limiter_weighs(const struct rf_limiter *lim, struct rf_cost cost)
+{
+    for (unsigned i = 0; i < lim->n; i++) {
+        if ((cost.mask >> i & 1) != 0 && lim->w[i].unit == RPCFAN_WEIGHT)
+            return true;
+    }
+    return false;
 }
 
 void rf_limiter_commit(struct rf_limiter *lim, struct rf_cost cost, uint32_t calls, uint64_t now_ns)

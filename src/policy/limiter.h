@@ -8,7 +8,8 @@
 
 #include "base/base.h"
 
-#define RF_WINDOWS_MAX 16
+#define RF_WINDOWS_MAX 16 /* configured */
+#define RF_WINDOWS_ALL 32 /* with those that were made for single methods */
 #define RF_WINDOW_ENTRIES 256
 
 /** A span of log entries that leave together. */
@@ -21,6 +22,7 @@ struct rf_window_entry {
 struct rf_window {
     uint64_t count, window_ns;
     enum rpcfan_unit unit;
+    bool some;            /* holds for some methods only */
     bool receive_stamped; /* else send-stamped, with a margin */
     uint64_t gap_ns;      /* the pacer's T: one unit a gap */
     uint64_t grid_ns;     /* expiries are rounded up to it, so that the ring suffices; 0: exact */
@@ -55,6 +57,9 @@ struct rf_cost {
  */
 enum rpcfan_err rf_limiter_init(struct rf_limiter *lim, const struct rpcfan_limit *limits,
                                 unsigned n);
+/** Add a window like window `i`, empty: a method's own.
+ * @return false where there are RF_WINDOWS_ALL already, or when out of memory. */
+bool rf_limiter_clone(struct rf_limiter *lim, unsigned i);
 /** Free. */
 void rf_limiter_fini(struct rf_limiter *lim);
 
@@ -72,6 +77,9 @@ uint32_t rf_limiter_room(struct rf_limiter *lim, struct rf_cost cost, uint32_t w
 
 /** Whether one call can ever fit into each of its windows. */
 bool rf_limiter_fits(const struct rf_limiter *lim, struct rf_cost cost);
+
+/** Whether a window counts its weight. */
+bool rf_limiter_weighs(const struct rf_limiter *lim, struct rf_cost cost);
 
 /** Take `calls` calls' units in every window. Only what rf_limiter_room() allowed at that time. */
 void rf_limiter_commit(struct rf_limiter *lim, struct rf_cost cost, uint32_t calls,

@@ -1,20 +1,29 @@
 /* vshell.c - virtual time around the core: a heap of arrivals and the core's own deadline.
  *
  * Happy path: time jumps to the next arrival or deadline, whichever is first, never past one; the
- * core steps once with all events of that instant. Failure modes: an answer later than the
- * exchange's timeout becomes a timeout, as a real transport would make it. */
+ * core steps once with all events of that instant. An exchange is on the wire twice: on its way to
+ * the node (where that takes time), which is asked when it gets there, and on its way back.
+ * Failure modes: an answer later than the exchange's timeout becomes a timeout, as a real transport
+ * would make it; a request that its client gave up on the way there arrives as a ghost. */
 #include "sim/vshell.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "json/rpc.h"
 
-/* An exchange on the virtual wire. */
+/* An exchange on the virtual wire, or what is left of one. */
 struct flight {
     struct rf_heap_node at;
-    struct rf_exchange *ex;
-    struct rf_vreply reply;
+    struct rf_exchange *ex; /* NULL: a ghost */
+    bool outbound;
+    uint64_t arrives_ns; /* at the node, while outbound */
+    uint64_t timeout_ns; /* absolute */
+    union {
+        struct rf_vreply reply;
+        struct rf_vghost ghost;
+    };
 };
 
 struct rf_vshell {
@@ -48,6 +57,11 @@ void rf_vshell_free(struct rf_vshell *v)
     if (v == NULL)
         return;
     rf_core_free(v->core);
+    struct rf_heap_node *n;
+    while ((n = rf_heap_top(&v->wire)) != NULL) { /* ghosts */
+        rf_heap_remove(&v->wire, n);
+        rf_free(RF_CONTAINER(n, struct flight, at));
+    }
     rf_heap_fini(&v->wire);
     rf_free(v->event);
     rf_free(v);
@@ -75,22 +89,32 @@ static void add_event(struct rf_vshell *v, struct rf_event ev)
     v->event[v->n_events++] = ev;
 }
 
-struct rf_vcall *rf_vcall_new(uint64_t number, const char *method, const char *params)
+static void write_call(struct rf_vcall *c, uint64_t number, const char *method, const char *params)
 {
-    struct rf_vcall *c = rf_alloc(sizeof *c);
-    if (c == NULL)
-        return NULL;
-    struct rpcfan_slice m = {method, 0}, p = {params, 0};
-    while (method[m.len] != '\0')
-        m.len++;
-    while (params[p.len] != '\0')
-        p.len++;
+    struct rpcfan_slice m = {method, strlen(method)}, p = {params, strlen(params)};
     rf_request_tail(&c->tail, m, p);
     c->number = number;
     c->call.tail = c->tail.data;
     c->call.tail_len = c->tail.len;
     c->call.method_len = (uint32_t)m.len;
+}
+
+struct rf_vcall *rf_vcall_new(uint64_t number, const char *method, const char *params)
+{
+    struct rf_vcall *c = rf_alloc(sizeof *c);
+    if (c != NULL)
+        write_call(c, number, method, params);
     return c;
+}
+
+void rf_vcall_renew(struct rf_vcall *c, uint64_t number, const char *method, const char *params)
+{
+    rf_blob_unref(c->call.blob);
+    rf_free(c->call.detail);
+    c->tail.len = 0;
+    c->done = false;
+    memset(&c->call, 0, sizeof c->call);
+    write_call(c, number, method, params);
 }
 
 void rf_vcall_free(struct rf_vcall *c)
@@ -134,24 +158,72 @@ static void reset_reply(struct rf_exchange *ex)
     rf_split_init(&ex->reply.split, ex->n + 16);
 }
 
-static void put_on_wire(struct rf_vshell *v, struct rf_exchange *ex)
+static void push(struct rf_vshell *v, struct flight *f, uint64_t at_ns)
+{
+    bool pushed = rf_heap_push(&v->wire, &f->at, at_ns);
+    assert(pushed);
+    (void)pushed;
+}
+
+static struct flight *new_flight(void)
 {
     struct flight *f = rf_alloc(sizeof *f);
     assert(f != NULL);
+    return f;
+}
+
+/* The node still sees what its client gave up. */
+static void leave_ghost(struct rf_vshell *v, const struct rf_exchange *ex, uint64_t arrives_ns)
+{
+    if (v->hooks.ghost == NULL || arrives_ns == RF_NEVER)
+        return;
+    struct flight *f = new_flight();
+    f->outbound = true;
+    f->ghost.endpoint = ex->endpoint;
+    f->ghost.calls = ex->n;
+    const struct rf_call *c = ex->call[0];
+    if (c != NULL)
+        memcpy(f->ghost.method, c->tail + RF_CALL_METHOD_AT,
+               rf_min_u64(c->method_len, sizeof f->ghost.method - 1));
+    push(v, f, arrives_ns);
+}
+
+/* It is at the node: ask what becomes of it. */
+static void reach_node(struct rf_vshell *v, struct flight *f)
+{
+    f->outbound = false;
+    v->hooks.serve(v->hooks.arg, f->ex, v->now_ns, &f->reply);
+    uint64_t back_ns = rf_time_add(v->now_ns, f->reply.delay_ns);
+    if (back_ns > f->timeout_ns) {
+        back_ns = f->timeout_ns;
+        f->reply.transport = RF_T_TIMEOUT;
+        f->reply.reason = "no answer in time";
+    }
+    push(v, f, back_ns);
+}
+
+static void put_on_wire(struct rf_vshell *v, struct rf_exchange *ex)
+{
+    struct flight *f = new_flight();
     f->ex = ex;
+    f->timeout_ns = rf_time_add(v->now_ns, ex->timeout_ns);
     f->reply = (struct rf_vreply){.transport = RF_T_OK, .status = 200, .retry_after_ns = RF_NEVER};
     rf_rate_hint_init(&f->reply.rate);
     ex->net = f;
     reset_reply(ex);
-    v->hooks.serve(v->hooks.arg, ex, v->now_ns, &f->reply);
-    if (f->reply.delay_ns > ex->timeout_ns) {
-        f->reply.delay_ns = ex->timeout_ns;
+    uint64_t way_ns = v->hooks.travel == NULL ? 0 : v->hooks.travel(v->hooks.arg, ex, v->now_ns);
+    f->arrives_ns = rf_time_add(v->now_ns, way_ns);
+    if (way_ns == 0) {
+        reach_node(v, f);
+    } else if (f->arrives_ns < f->timeout_ns) {
+        f->outbound = true;
+        push(v, f, f->arrives_ns);
+    } else {
+        leave_ghost(v, ex, f->arrives_ns);
         f->reply.transport = RF_T_TIMEOUT;
         f->reply.reason = "no answer in time";
+        push(v, f, f->timeout_ns);
     }
-    bool pushed = rf_heap_push(&v->wire, &f->at, v->now_ns + f->reply.delay_ns);
-    assert(pushed);
-    (void)pushed;
 }
 
 static void arrive(struct rf_vshell *v, struct flight *f)
@@ -175,14 +247,27 @@ static void arrive(struct rf_vshell *v, struct flight *f)
     rf_free(f);
 }
 
+static void land(struct rf_vshell *v, struct flight *f)
+{
+    if (!f->outbound) {
+        arrive(v, f);
+    } else if (f->ex != NULL) {
+        reach_node(v, f);
+    } else {
+        v->hooks.ghost(v->hooks.arg, &f->ghost, v->now_ns);
+        rf_free(f);
+    }
+}
+
 static void abort_flight(struct rf_vshell *v, struct rf_exchange *ex)
 {
     struct flight *f = ex->net;
     f->reply.transport = RF_T_ABORTED;
     rf_heap_remove(&v->wire, &f->at);
-    bool pushed = rf_heap_push(&v->wire, &f->at, v->now_ns);
-    assert(pushed);
-    (void)pushed;
+    if (f->outbound)
+        leave_ghost(v, ex, f->arrives_ns);
+    f->outbound = false;
+    push(v, f, v->now_ns);
 }
 
 static void step(struct rf_vshell *v)
@@ -190,8 +275,10 @@ static void step(struct rf_vshell *v)
     struct rf_heap_node *n;
     while ((n = rf_heap_top(&v->wire)) != NULL && n->at_ns <= v->now_ns) {
         rf_heap_remove(&v->wire, n);
-        arrive(v, RF_CONTAINER(n, struct flight, at));
+        land(v, RF_CONTAINER(n, struct flight, at));
     }
+    if (v->n_events == 0 && rf_core_deadline(v->core) > v->now_ns)
+        return; /* only a node was reached */
     struct rf_actions a;
     rf_actions_init(&a);
     rf_core_step(v->core, v->event, v->n_events, v->now_ns, &a);
@@ -209,15 +296,19 @@ static void step(struct rf_vshell *v)
     }
 }
 
+uint64_t rf_vshell_next(const struct rf_vshell *v)
+{
+    if (v->n_events > 0)
+        return v->now_ns;
+    uint64_t at_ns = rf_min_u64(rf_heap_next(&v->wire), rf_core_deadline(v->core));
+    return rf_max_u64(at_ns, v->now_ns);
+}
+
 void rf_vshell_run(struct rf_vshell *v, uint64_t until_ns)
 {
-    for (;;) {
-        uint64_t at = rf_min_u64(rf_heap_next(&v->wire), rf_core_deadline(v->core));
-        if (v->n_events > 0)
-            at = v->now_ns;
-        if (at > until_ns)
-            break;
-        v->now_ns = rf_max_u64(at, v->now_ns);
+    uint64_t at_ns;
+    while ((at_ns = rf_vshell_next(v)) <= until_ns && at_ns != RF_NEVER) {
+        v->now_ns = at_ns;
         step(v);
     }
     v->now_ns = rf_max_u64(v->now_ns, until_ns);

@@ -1,17 +1,18 @@
 /* vshell.h - the second shell: drives the same core in virtual time. No clock, no socket: an hour
  * of calls costs seconds, and a seed replays it to the byte.
  *
- * The caller supplies a provider that is asked for a reply as soon as an exchange is sent; the
- * shell lets it arrive when its time comes. Used by scenario files and property tests. */
+ * The caller supplies a provider that is asked for a reply when an exchange reaches it; the shell
+ * lets it arrive when its time comes. Used by scenario files and property tests, and in numbers by
+ * sim/vworld. */
 #ifndef RF_SIM_VSHELL_H
 #define RF_SIM_VSHELL_H
 
 #include "base/rng.h"
 #include "core/core.h"
 
-/** What a provider decides about an exchange at the moment it is sent. */
+/** What a provider decides about an exchange at the moment it arrives there. */
 struct rf_vreply {
-    uint64_t delay_ns; /* from send to arrival; RF_NEVER: no answer */
+    uint64_t delay_ns; /* until the client has it; RF_NEVER: no answer */
     enum rf_transport transport;
     int status;
     uint64_t retry_after_ns; /* RF_NEVER: none */
@@ -22,11 +23,22 @@ struct rf_vreply {
 
 struct rf_vshell;
 
+/** A request whose client gave up while it was still on its way: the node sees it all the same. */
+struct rf_vghost {
+    uint32_t endpoint, calls;
+    char method[64]; /* of its first call; NUL-terminated */
+};
+
 /** Who is asked and told. All may be NULL but `serve`. */
 struct rf_vhooks {
     void *arg;
-    /** Decide what becomes of `ex`, sent at `now_ns`. */
+    /** How long `ex`, sent at `now_ns`, travels to its node; RF_NEVER: it is lost. NULL: 0. */
+    uint64_t (*travel)(void *arg, struct rf_exchange *ex, uint64_t now_ns);
+    /** Decide what becomes of `ex`, which reaches its node at `now_ns`: all shells that share a
+     * clock ask in the order of arrival. `out->delay_ns` counts from there. */
     void (*serve)(void *arg, struct rf_exchange *ex, uint64_t now_ns, struct rf_vreply *out);
+    /** A ghost reaches its node. */
+    void (*ghost)(void *arg, const struct rf_vghost *g, uint64_t now_ns);
     /** A call is answered; it is freed by the hook's owner. */
     void (*done)(void *arg, struct rf_call *c, uint64_t now_ns);
 };
@@ -37,6 +49,7 @@ struct rf_vcall {
     struct rf_buf tail;
     uint64_t number;
     bool done;
+    uint32_t slot; /* its maker's to use */
 };
 
 /**
@@ -65,6 +78,10 @@ void rf_vshell_submit(struct rf_vshell *v, struct rf_vcall *c, uint64_t deadline
 void rf_vshell_cancel(struct rf_vshell *v, struct rf_vcall *c);
 /** Close the core. Takes effect at the next run. */
 void rf_vshell_close(struct rf_vshell *v, enum rpcfan_close_mode mode);
+/** When something happens next by itself: the present where events wait; RF_NEVER: not at all. */
+uint64_t rf_vshell_next(const struct rf_vshell *v);
+/** Make a call that is done into a new one; keeps its memory. As rf_vcall_new(). */
+void rf_vcall_renew(struct rf_vcall *c, uint64_t number, const char *method, const char *params);
 /** Run until `until_ns`, stopping at every deadline and arrival on the way; time ends there. */
 void rf_vshell_run(struct rf_vshell *v, uint64_t until_ns);
 

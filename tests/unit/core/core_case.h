@@ -173,8 +173,8 @@ static inline void bench_assert_settled(struct bench *b)
         assert_int_equal(net->submitted, net->answered);
         for (uint32_t i = 0; i < net->n_ep; i++) {
             assert_int_equal(net->ep[i].in_flight, 0);
-            for (unsigned w = 0; w < net->ep[i].limiter.n; w++)
-                assert_int_equal(net->ep[i].limiter.w[w].in_flight, 0);
+            for (unsigned w = 0; w < net->ep[i].gate.limiter.n; w++)
+                assert_int_equal(net->ep[i].gate.limiter.w[w].in_flight, 0);
         }
     }
 }

@@ -119,8 +119,8 @@ static void assert_settled(struct run *r)
     for (uint32_t i = 0; i < core->net[0].n_ep; i++) {
         const struct rf_endpoint *ep = &core->net[0].ep[i];
         assert_int_equal(ep->in_flight, 0);
-        for (unsigned w = 0; w < ep->limiter.n; w++)
-            assert_int_equal(ep->limiter.w[w].in_flight, 0);
+        for (unsigned w = 0; w < ep->gate.limiter.n; w++)
+            assert_int_equal(ep->gate.limiter.w[w].in_flight, 0);
     }
     assert_int_equal(core->net[0].queued + core->net[0].delayed + core->net[0].in_flight, 0);
 }

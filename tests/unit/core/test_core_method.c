@@ -14,7 +14,7 @@ static struct rf_method_kind find(struct bench *b, const char *name)
 
 static const struct rf_cost *cost(struct bench *b, const char *name)
 {
-    return &bench_net(b, 0)->cq[find(b, name).class_ix].cost[0];
+    return &bench_net(b, 0)->cq[find(b, name).class_ix].price[0].own;
 }
 
 static void test_method_windows_and_weights(void **state)

@@ -17,7 +17,7 @@ static void share_case(uint32_t n_classes, uint32_t slots, uint32_t cap)
 {
     static const char *const methods[] = {"m_0", "m_1", "m_2", "m_3", "m_4", "m_5", "m_6", "m_7"};
     struct rpcfan_weight w[8];
-    struct rpcfan_limit lots = {.count = 1000000, .window_ms = 1000, .unit = RPCFAN_WEIGHT};
+    struct rpcfan_limit lots = {.count = 1000000, .window_ms = 1000};
     struct bench b;
     uint64_t n[9] = {0};
     bench_init(&b, 1, 1);
@@ -233,6 +233,7 @@ static void test_pump_wakes_when_a_pause_ends(void **state)
     struct bench b;
     bench_init(&b, 2, 1);
     b.ep[0].in_flight = b.ep[1].in_flight = 1;
+    b.ep[1].learn = 0;
     b.serve = slow_and_paused;
     bench_start(&b);
     bench_calls(&b, 3, "eth_call", 30 * RF_SEC);

@@ -64,7 +64,7 @@ static void test_settle_bare_bodies_are_judged_by_status_and_text(void **state)
             bench_start(&b);
             bench_calls(&b, batch, "eth_call", 3 * RF_SEC);
             bench_run(&b, 30 * RF_MS);
-            bool paused = bench_ep(&b, 0)->throttle.epochs > 0;
+            bool paused = bench_ep(&b, 0)->gate.throttle.epochs > 0;
             bool failed = bench_ep(&b, 0)->fail_streak > 0;
             bench_run(&b, 10 * RF_SEC);
             bool deadline = cases[i].throttles && b.last == RPCFAN_EDEADLINE;
@@ -165,7 +165,7 @@ static void test_settle_late_refusals_still_pause(void **state)
         rf_vshell_cancel(b.v, c2);
         bench_run(&b, RF_SEC);
         assert_int_equal(b.by_err[RPCFAN_ECANCELED], 2);
-        assert_int_equal(bench_ep(&b, 0)->throttle.epochs, 1);
+        assert_int_equal(bench_ep(&b, 0)->gate.throttle.epochs, 1);
         assert_int_equal(bench_ep(&b, 0)->fail_streak, 0);
         bench_fini(&b);
     }
@@ -180,6 +180,7 @@ static void test_settle_exchange_is_one_sample(void **state)
     bench_init(&b, 1, 1);
     b.net[0].attempts = 1;
     b.ep[0].batch = 20;
+    b.ep[0].learn = 0;
     b.serve = canned_reply;
     b.arg = &reply;
     bench_start(&b);

@@ -1,0 +1,112 @@
+/* plan.h - one call of a caller carried out by several of the core's own: legs.
+ *
+ * A race, a quorum, a broadcast, a split range, the lookup of a transaction, a hedge. A leg is a
+ * call like any other, queued, limited, retried and settled like any; only its answer goes to its
+ * plan instead of to a caller. So nothing that holds for calls has to be said again for legs.
+ * Called by core.c, queue.c, act.c and pump.c. Pure. */
+#ifndef RF_CORE_PLAN_H
+#define RF_CORE_PLAN_H
+
+#include "core/state.h"
+
+enum rf_plan_kind {
+    RF_PLAN_FIRST,     /* the first answer counts */
+    RF_PLAN_QUORUM,    /* enough equal answers */
+    RF_PLAN_BROADCAST, /* a raw send to all: the first acceptance counts, all are sent */
+    RF_PLAN_LOOKUP,    /* "nonce too low": is the transaction there? */
+    RF_PLAN_HEAD,      /* what "latest" is, before a range is split */
+    RF_PLAN_RANGE,     /* pieces of a block range, joined in order */
+    RF_PLAN_HEDGE,     /* a second try of a slow read, which itself goes on */
+    RF_PLAN_PROBE      /* where is an endpoint's head? Nobody waits for it */
+};
+
+/** One leg. */
+struct rf_leg {
+    struct rf_call call;
+    struct rf_buf tail;    /* its own copy: it may outlive the caller's */
+    struct rf_buf vote;    /* quorum: the canonical answer */
+    bool done;
+};
+
+#define RF_PLAN_LEGS_MAX 64
+
+/** A plan; lives until its last leg is done. */
+struct rf_plan {
+    struct rf_link link; /* the core's list */
+    enum rf_plan_kind kind;
+    uint32_t network;
+    struct rf_call *parent; /* NULL: answered already, or nobody asked */
+    struct rf_leg *leg[RF_PLAN_LEGS_MAX]; /* owned */
+    uint32_t n, live;
+    uint32_t need;     /* quorum: equal answers wanted */
+    uint64_t asked;    /* endpoints that have or had a leg (bit: index) */
+    bool by_position;  /* range: pieces of an address list; results are merged by position */
+    bool more;         /* range: from `next` to `last` is not asked for yet, in pieces of ... */
+    uint64_t next, last, piece; /* ... so many blocks */
+    struct rf_buf out; /* range: the elements of the pieces that came in, in order */
+    bool out_space;
+};
+
+/** Make a plan for a call, which then waits for its legs (but for a hedge, which goes on).
+ * @param parent  may be NULL for a probe. @return NULL when out of memory. */
+struct rf_plan *rf_plan_new(struct rf_core *core, enum rf_plan_kind kind, uint32_t network,
+                            struct rf_call *parent);
+/**
+ * Add a leg and queue it.
+ * @param tail  request tail, copied. @param only  endpoints it may go to; 0: any.
+ * @param deadline_ns  absolute.
+ * @return NULL when out of memory or over RF_PLAN_LEGS_MAX: then there is no leg.
+ */
+struct rf_leg *rf_plan_add(struct rf_core *core, struct rf_plan *p, struct rpcfan_slice tail,
+                           uint64_t only, uint64_t deadline_ns);
+/** The parent is answered: legs are canceled, but those of a broadcast, which are still sent. */
+void rf_plan_leave(struct rf_core *core, struct rf_call *parent, uint64_t now_ns);
+/** Hear the legs that ended, until none is left. @return whether there was any. */
+bool rf_plan_run(struct rf_core *core, uint64_t now_ns);
+/** Cancel legs that nobody waits for: a client that closes does not wait for them either. */
+void rf_plan_cancel_orphans(struct rf_core *core, uint64_t now_ns);
+/** Forget the first leg, which is done. */
+void rf_plan_shift(struct rf_core *core, struct rf_plan *p);
+/** Answer the parent with what a leg brought. */
+void rf_plan_answer(struct rf_core *core, struct rf_plan *p, struct rf_leg *leg, uint64_t now_ns);
+/** Answer the parent with JSON of the core's own. @param json  copied.
+ * @param err  RPCFAN_OK for a result, else json is an error object. */
+void rf_plan_answer_json(struct rf_core *core, struct rf_call *c, enum rpcfan_err err,
+                         struct rpcfan_slice json, uint64_t now_ns);
+
+/** Carry a call out by its policy, where that takes more than one request. @return false: it does
+ * not; queue it as it is. */
+bool rf_fan_start(struct rf_core *core, struct rf_call *c, uint64_t now_ns);
+/** A leg of a race, a quorum or a broadcast ended. */
+void rf_fan_heard(struct rf_core *core, struct rf_plan *p, struct rf_leg *leg, uint64_t now_ns);
+
+/** A raw send that a node refuses for what it holds already. @param error  the node's, raw JSON.
+ * @return false: it is not such a case, or out of memory; deliver the error. */
+bool rf_send_known(struct rf_core *core, struct rf_call *c, uint64_t now_ns);
+bool rf_send_lookup(struct rf_core *core, struct rf_call *c, struct rf_blob *blob,
+                    struct rpcfan_slice error, uint64_t now_ns);
+/** The leg of a lookup ended. */
+void rf_send_heard(struct rf_core *core, struct rf_plan *p, struct rf_leg *leg, uint64_t now_ns);
+
+/** Before a call is queued: split it where its range is known to be too long for every endpoint.
+ * @return false: queue it as it is. */
+bool rf_split_start(struct rf_core *core, struct rf_call *c, uint64_t now_ns);
+/** A node refused a call for its range, its filter or the size of its answer.
+ * @return false: it cannot be split (any further); deliver the error. */
+bool rf_split_refused(struct rf_core *core, struct rf_call *c, struct rf_endpoint *ep,
+                      const struct rf_verdict *v, uint64_t now_ns);
+/** A node answered: its cap may grow. */
+void rf_split_passed(struct rf_endpoint *ep, const struct rf_call *c);
+/** A leg of a split range, or the head that it waited for, ended. */
+void rf_split_heard(struct rf_core *core, struct rf_plan *p, struct rf_leg *leg, uint64_t now_ns);
+
+/** An exchange was packed: note when its second try would be due. */
+void rf_second_arm(struct rf_core *core, struct rf_exchange *ex, uint64_t now_ns);
+/** Send the second tries that are due, where another endpoint has room to spare. */
+void rf_second_run(struct rf_core *core, uint64_t now_ns);
+/** The leg of a hedge ended. */
+void rf_second_heard(struct rf_core *core, struct rf_plan *p, struct rf_leg *leg, uint64_t now_ns);
+/** Ask endpoints that lagged where they are now. */
+void rf_second_probe(struct rf_core *core, uint64_t now_ns);
+
+#endif

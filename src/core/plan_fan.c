@@ -1,0 +1,249 @@
+/* plan_fan.c - one call to several endpoints: race, quorum, broadcast.
+ *
+ * Race: a leg to each endpoint that can serve; the first that answers, with a result or with an
+ * error that is an answer, decides. Quorum: as many legs as must agree; each that fails or
+ * disagrees brings one more, while endpoints are left. Broadcast: a leg to each endpoint that is
+ * not benched; the first acceptance decides, the others are sent all the same.
+ * Failure modes: nobody answers: the last failure is the answer; nobody agrees: RPCFAN_EQUORUM with
+ * an error object that says who said what. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "core/plan.h"
+#include "core/queue.h"
+#include "core/route.h"
+#include "json/canon.h"
+#include "json/rpc.h"
+
+#define QUORUM_CODE 1021       /* documented with the other codes of the client's own */
+#define VOTE_SHOWN_MAX 2048    /* bytes of each answer in a report of disagreement */
+
+static uint64_t bit_of(uint32_t i)
+{
+    return UINT64_C(1) << i;
+}
+
+static bool add_at(struct rf_core *core, struct rf_plan *p, uint32_t ep)
+{
+    const struct rf_call *c = p->parent;
+    struct rpcfan_slice tail = {c->tail, c->tail_len};
+    return rf_plan_add(core, p, tail, bit_of(ep), c->deadline_ns) != NULL;
+}
+
+/* The next endpoint in the order of priority and list that has no leg yet; UINT32_MAX: none. */
+static uint32_t next_of(const struct rf_network *net, uint64_t mask)
+{
+    uint32_t best = UINT32_MAX;
+    for (uint32_t i = 0; i < net->n_ep; i++) {
+        if ((mask & bit_of(i)) != 0 &&
+            (best == UINT32_MAX || net->ep[i].priority < net->ep[best].priority))
+            best = i;
+    }
+    return best;
+}
+
+/* Legs to up to `n` endpoints that have none; those that can serve go first. @return how many. */
+static uint32_t add_some(struct rf_core *core, struct rf_plan *p, uint32_t n, uint64_t now_ns)
+{
+    const struct rf_network *net = &core->net[p->network];
+    uint64_t all = net->n_ep == 64 ? UINT64_MAX : bit_of(net->n_ep) - 1;
+    uint64_t usable = rf_route_usable(net, now_ns);
+    uint32_t added = 0;
+    while (added < n) {
+        uint64_t left = all & ~p->asked;
+        uint32_t ep = next_of(net, (left & usable) != 0 ? left & usable : left);
+        if (ep == UINT32_MAX || !add_at(core, p, ep))
+            break;
+        added++;
+    }
+    return added;
+}
+
+static uint32_t count_usable(const struct rf_network *net, uint64_t now_ns)
+{
+    uint32_t n = 0;
+    for (uint64_t mask = rf_route_usable(net, now_ns); mask != 0; mask &= mask - 1)
+        n++;
+    return n;
+}
+
+static uint32_t legs_wanted(const struct rf_network *net, const struct rf_call *c,
+                            enum rf_plan_kind kind, uint64_t now_ns)
+{
+    if (kind == RF_PLAN_QUORUM)
+        return c->quorum;
+    uint32_t usable = count_usable(net, now_ns);
+    return kind == RF_PLAN_BROADCAST || usable == 0 ? net->n_ep : usable;
+}
+
+static bool kind_of(const struct rf_network *net, const struct rf_call *c, enum rf_plan_kind *kind)
+{
+    if (c->policy == RPCFAN_BROADCAST && c->send)
+        *kind = RF_PLAN_BROADCAST;
+    else if (c->policy == RPCFAN_FIRST && c->read)
+        *kind = RF_PLAN_FIRST;
+    else if (c->policy == RPCFAN_QUORUM && c->read)
+        *kind = RF_PLAN_QUORUM;
+    else
+        return false;
+    return net->n_ep > 1 || *kind == RF_PLAN_QUORUM;
+}
+
+bool rf_fan_start(struct rf_core *core, struct rf_call *c, uint64_t now_ns)
+{
+    const struct rf_network *net = &core->net[c->network];
+    enum rf_plan_kind kind;
+    if (!kind_of(net, c, &kind))
+        return false;
+    if (kind == RF_PLAN_QUORUM && c->quorum <= 1)
+        return false;
+    if (kind == RF_PLAN_QUORUM && c->quorum > net->n_ep) {
+        rf_call_explain(c, "a quorum of %u was asked for, the network has %u endpoints", c->quorum,
+                        net->n_ep);
+        rf_call_finish(core, c, RPCFAN_EQUORUM, now_ns);
+        return true;
+    }
+    struct rf_plan *p = rf_plan_new(core, kind, c->network, c);
+    if (p == NULL) {
+        rf_call_finish(core, c, RPCFAN_ENOMEM, now_ns);
+        return true;
+    }
+    p->need = c->quorum;
+    if (add_some(core, p, legs_wanted(net, c, kind, now_ns), now_ns) == 0)
+        rf_call_finish(core, c, RPCFAN_ENOMEM, now_ns);
+    return true;
+}
+
+/* An answer that another endpoint would give as well, as far as the error's class tells. */
+static bool is_answer(const struct rf_call *c)
+{
+    if (c->err == RPCFAN_OK)
+        return true;
+    return c->err == RPCFAN_ERPC && rf_class_action((enum rf_class)c->cause) == RF_ACT_DELIVER;
+}
+
+/* The canonical text of an answer. @return false: no memory. */
+static bool read_vote(struct rf_leg *leg)
+{
+    const struct rf_call *c = &leg->call;
+    struct rf_error_text e;
+    if (c->err == RPCFAN_OK)
+        return rf_json_canon((struct rpcfan_slice){c->json, c->json_len}, &leg->vote);
+    /* Nodes word the same error differently: the code is what they can agree on. */
+    if (rf_error_read(c->json, c->json_len, &e) && e.has_code)
+        rf_buf_printf(&leg->vote, "error %lld", (long long)e.code);
+    else
+        rf_buf_str(&leg->vote, "error");
+    return !leg->vote.failed;
+}
+
+static bool same_vote(const struct rf_leg *a, const struct rf_leg *b)
+{
+    return a->vote.len == b->vote.len && memcmp(a->vote.data, b->vote.data, a->vote.len) == 0;
+}
+
+static uint32_t count_votes(const struct rf_plan *p, const struct rf_leg *like)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < p->n; i++)
+        n += p->leg[i]->vote.len > 0 && same_vote(p->leg[i], like);
+    return n;
+}
+
+static uint32_t best_count(const struct rf_plan *p)
+{
+    uint32_t best = 0;
+    for (uint32_t i = 0; i < p->n; i++) {
+        uint32_t n = p->leg[i]->vote.len > 0 ? count_votes(p, p->leg[i]) : 0;
+        best = n > best ? n : best;
+    }
+    return best;
+}
+
+/* {"endpoint":"a","result":...} or "error": ..., cut short where it is long. */
+static void add_voice(struct rf_buf *b, const struct rf_leg *leg, const char *endpoint)
+{
+    const struct rf_call *c = &leg->call;
+    rf_buf_str(b, "{\"endpoint\":");
+    rf_json_quote(b, endpoint, strlen(endpoint));
+    bool whole = c->json_len <= VOTE_SHOWN_MAX;
+    if (c->json != NULL && (c->err == RPCFAN_OK || c->err == RPCFAN_ERPC)) {
+        rf_buf_str(b, c->err == RPCFAN_OK ? ",\"result\":" : ",\"error\":");
+        if (whole)
+            rf_buf_add(b, c->json, c->json_len);
+        else
+            rf_json_quote(b, c->json, VOTE_SHOWN_MAX);
+        rf_buf_printf(b, ",\"bytes\":%llu}", (unsigned long long)c->json_len);
+        return;
+    }
+    const char *why = c->detail != NULL ? c->detail : rpcfan_err_text(c->err);
+    rf_buf_printf(b, ",\"failed\":\"%s\",\"why\":", rpcfan_err_name(c->err));
+    rf_json_quote(b, why, strlen(why));
+    rf_buf_char(b, '}');
+}
+
+static void disagree(struct rf_core *core, struct rf_plan *p, uint64_t now_ns)
+{
+    const struct rf_network *net = &core->net[p->network];
+    struct rf_call *c = p->parent;
+    struct rf_buf b = {0};
+    rf_call_explain(c, "%u of %u endpoints gave equal answers, %u were wanted", best_count(p), p->n,
+                    p->need);
+    rf_buf_printf(&b, "{\"code\":%d,\"message\":", QUORUM_CODE);
+    rf_json_quote(&b, c->detail != NULL ? c->detail : "", c->detail != NULL ? strlen(c->detail) : 0);
+    rf_buf_str(&b, ",\"data\":{\"answers\":[");
+    for (uint32_t i = 0; i < p->n; i++) {
+        uint32_t ep = next_of(net, p->leg[i]->call.only);
+        if (i > 0)
+            rf_buf_char(&b, ',');
+        add_voice(&b, p->leg[i], net->ep[ep].name);
+    }
+    rf_buf_str(&b, "]}}");
+    if (b.failed)
+        rf_call_finish(core, c, RPCFAN_ENOMEM, now_ns);
+    else
+        rf_plan_answer_json(core, c, RPCFAN_EQUORUM, (struct rpcfan_slice){b.data, b.len}, now_ns);
+    rf_buf_fini(&b);
+}
+
+static void hear_vote(struct rf_core *core, struct rf_plan *p, struct rf_leg *leg, uint64_t now_ns)
+{
+    if (is_answer(&leg->call) && !read_vote(leg)) {
+        rf_call_finish(core, p->parent, RPCFAN_ENOMEM, now_ns);
+        return;
+    }
+    if (leg->vote.len > 0 && count_votes(p, leg) >= p->need) {
+        rf_plan_answer(core, p, leg, now_ns);
+        return;
+    }
+    uint32_t out = p->live - 1, best = best_count(p);
+    if (best + out < p->need)
+        out += add_some(core, p, p->need - best - out, now_ns);
+    if (best + out < p->need)
+        disagree(core, p, now_ns);
+}
+
+/* Of legs that all failed, the one whose failure says most: what a node said, else the latest. */
+static struct rf_leg *most_telling(const struct rf_plan *p, struct rf_leg *latest)
+{
+    for (uint32_t i = 0; i < p->n; i++) {
+        if (p->leg[i]->call.err == RPCFAN_ERPC)
+            return p->leg[i];
+    }
+    return latest;
+}
+
+static bool decides(const struct rf_plan *p, const struct rf_call *c)
+{
+    return p->kind == RF_PLAN_BROADCAST ? c->err == RPCFAN_OK : is_answer(c);
+}
+
+void rf_fan_heard(struct rf_core *core, struct rf_plan *p, struct rf_leg *leg, uint64_t now_ns)
+{
+    if (p->kind == RF_PLAN_QUORUM)
+        hear_vote(core, p, leg, now_ns);
+    else if (decides(p, &leg->call))
+        rf_plan_answer(core, p, leg, now_ns);
+    else if (p->live == 1)
+        rf_plan_answer(core, p, most_telling(p, leg), now_ns);
+}

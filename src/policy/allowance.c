@@ -1,0 +1,46 @@
+/* allowance.c - what the server says is left.
+ *
+ * Example: an answer to a request sent at 10.0 s says "50 left, restored in 30 s" and arrives at
+ * 10.1 s; 4 calls have left since. So 46 calls may go until 40.1 s. A hint that comes with a request
+ * sent at 9.9 s is older and is not used.
+ *
+ * | constant  | value | why                                                       |
+ * |-----------|-------|-----------------------------------------------------------|
+ * | PAUSE_MAX | 60 s  | a hint is no command: Retry-After is, and has its own cap |
+ * | RESET_MAX | 300 s | a quota of a day must not stop a client that can go on     | */
+#include "policy/allowance.h"
+
+#define PAUSE_MAX_NS (60 * RF_SEC)
+#define RESET_MAX_NS (300 * RF_SEC)
+
+uint64_t rf_allowance_hint(struct rf_allowance *a, const struct rf_rate_hint *h, uint64_t sent_ns,
+                           uint64_t sent_then, uint64_t now_ns)
+{
+    bool newer = a->stamped_at_ns == 0 || sent_ns >= a->stamped_at_ns;
+    if (!h->any || h->remaining == UINT64_MAX || h->reset_ns == RF_NEVER || !newer)
+        return 0;
+    if (h->reset_ns > RESET_MAX_NS && h->remaining > 0)
+        return 0;
+    uint64_t since = rf_time_sub(a->sent, sent_then);
+    a->stamped_at_ns = sent_ns;
+    a->left = rf_time_sub(h->remaining, since);
+    a->until_ns = rf_time_add(now_ns, rf_min_u64(h->reset_ns, RESET_MAX_NS));
+    return h->remaining == 0 ? rf_min_u64(h->reset_ns, PAUSE_MAX_NS) : 0;
+}
+
+uint32_t rf_allowance_room(const struct rf_allowance *a, uint32_t want, uint64_t now_ns,
+                           uint64_t *wait_ns)
+{
+    *wait_ns = 0;
+    if (now_ns >= a->until_ns || a->left >= want)
+        return want;
+    if (a->left == 0)
+        *wait_ns = rf_min_u64(a->until_ns - now_ns, PAUSE_MAX_NS);
+    return (uint32_t)a->left;
+}
+
+void rf_allowance_commit(struct rf_allowance *a, uint32_t calls)
+{
+    a->sent += calls;
+    a->left = rf_time_sub(a->left, calls);
+}
