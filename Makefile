@@ -56,7 +56,8 @@ EXAMPLE_SRC := $(sort $(wildcard examples/*.c))
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 bin = $(patsubst %.c,$(BUILD)/%,$(1))
 # the rule table, compiled in
-GEN_OBJ := $(BUILD)/gen/rules_text.o
+GEN_OBJ := $(BUILD)/gen/rules_text.o $(BUILD)/gen/profiles.o
+PROFILES := $(sort $(wildcard configs/profiles/*.yaml))
 LIB_OBJ := $(call obj,$(LIB_SRC)) $(GEN_OBJ)
 CMD_OBJ := $(call obj,$(CMD_SRC))
 # all of the command but its main: what tests link
@@ -74,13 +75,18 @@ $(BUILD)/obj/%.o: %.c
 	$(SAY) CC $<
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+$(BUILD)/gen/profiles.c: $(PROFILES) scripts/embed-profiles
+	@mkdir -p $(@D)
+	$(SAY) GEN $@
+	$(Q)scripts/embed-profiles $(PROFILES) > $@
+
 $(BUILD)/gen/rules_text.c: src/core/rules.conf Makefile
 	@mkdir -p $(@D)
 	$(SAY) GEN $@
 	$(Q){ printf '#include "core/rules.h"\nconst char rf_rules_builtin[] = {\n'; \
 	  od -An -v -tu1 $< | sed -e 's/^ *//' -e 's/  */,/g' -e 's/$$/,/'; printf '0};\n'; } >$@
 
-$(BUILD)/gen/%.o: $(BUILD)/gen/%.c src/core/rules.h
+$(BUILD)/gen/%.o: $(BUILD)/gen/%.c src/core/rules.h src/app/profile.h
 	$(SAY) CC $<
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 

@@ -1,9 +1,9 @@
 # rpcfan.bash - completion of rpcfan(1) for bash.
 _rpcfan() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} word command=
-    local global="-c --config -n --network -u --url --family --rate --in-flight --batch --timeout
-        --deadline --header --cacert --http2 --jwt-secret-file --rules --log-level --log-format
-        --no-progress --version --help"
+    local global="-c --config -n --network -u --url --family --profile --policy --quorum --split
+        --hedge --join --rate --start --in-flight --batch --timeout --deadline --header --cacert
+        --http2 --jwt-secret-file --rules --state --log-level --log-format --no-progress --version --help"
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case $word in call | batch | check | explain | sim | help)
             command=$word
@@ -13,15 +13,26 @@ _rpcfan() {
     done
     COMPREPLY=()
     case $prev in
-    -c | --config | --cacert | --jwt-secret-file | --rules | -o | --output | --script)
+    -c | --config | --cacert | --jwt-secret-file | --rules | --state | -o | --output | --script)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
+    --profile)
+        word=$(rpcfan check --profiles 2>/dev/null | cut -d ' ' -f 1)
+        mapfile -t COMPREPLY < <(compgen -W "$word" -- "$cur")
+        return
+        ;;
+    --policy)
+        word="balance failover first quorum broadcast"
+        mapfile -t COMPREPLY < <(compgen -W "$word" -- "$cur")
+        return
+        ;;
+    --split) mapfile -t COMPREPLY < <(compgen -W "range none" -- "$cur") && return ;;
     --family) mapfile -t COMPREPLY < <(compgen -W "evm solana generic" -- "$cur") && return ;;
     --log-level) mapfile -t COMPREPLY < <(compgen -W "error warn info debug" -- "$cur") && return ;;
     --log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur") && return ;;
-    -u | --url | -n | --network | --rate | --in-flight | --batch | --timeout | --deadline | \
-        --header | -m | --method | -p | --params | --window | --status | --body) return ;;
+    -u | --url | -n | --network | --quorum | --hedge | --start | --rate | --in-flight | --batch | \
+        --timeout | --deadline | --header | -m | --method | -p | --params | --window | --status | --body) return ;;
     esac
     case $command in
     '') word="$global call batch check explain sim help" ;;
@@ -30,7 +41,7 @@ _rpcfan() {
         word="$global -m --method -p --params -o --output --resume --unordered --window
             --summary --summary=json"
         ;;
-    check) word="$global --live" ;;
+    check) word="$global --live --profiles" ;;
     explain)
         word="--family --rules --status --header --body -m --method -p --params --batch --json
             --list --help"

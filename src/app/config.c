@@ -37,6 +37,14 @@ void *rf_config_keep(struct rf_config_build *b, size_t n)
     return c->data;
 }
 
+struct rf_config *rf_config_new(void)
+{
+    struct rf_config *cfg = rf_alloc(sizeof *cfg);
+    if (cfg != NULL)
+        rpcfan_options_init(&cfg->options);
+    return cfg;
+}
+
 const struct rpcfan_options *rf_config_options(const struct rf_config *cfg)
 {
     return &cfg->options;
@@ -59,11 +67,12 @@ enum rpcfan_err rf_config_store_all(struct rf_config_build *b, const struct rf_c
 {
     for (size_t i = 0; i < table->n_keys; i++) {
         const struct rf_config_key *key = &table->keys[i];
-        const char *text;
-        memcpy(&text, (const char *)raw + key->raw_at, sizeof text);
+        const yaml_node_t *at = rf_yaml_get(b->y, node, key->key);
+        const char *text = at != NULL ? rf_yaml_text(at) : NULL;
+        if (raw != NULL)
+            memcpy(&text, (const char *)raw + key->raw_at, sizeof text);
         if (text == NULL)
             continue;
-        const yaml_node_t *at = rf_yaml_get(b->y, node, key->key);
         enum rpcfan_err rc = rf_config_store(b, key, at, text, options);
         if (rc != RPCFAN_OK)
             return rc;
@@ -104,6 +113,9 @@ static enum rpcfan_err build_endpoints(struct rf_config_build *b, const yaml_nod
         enum rpcfan_err rc = rf_config_endpoint(b, node, &raw->endpoints[i], &eps[i]);
         if (rc == RPCFAN_OK)
             rc = default_name(b, "ep", i, &eps[i].name);
+        if (rc == RPCFAN_OK && eps[i].account != NULL)
+            rc = rf_config_account_known(b, rf_yaml_get(b->y, node, "account"), eps[i].account,
+                                         &b->cfg->options);
         if (rc != RPCFAN_OK)
             return rc;
         for (size_t j = 0; j < i; j++) {
@@ -116,6 +128,22 @@ static enum rpcfan_err build_endpoints(struct rf_config_build *b, const yaml_nod
     out->endpoints = eps;
     out->n_endpoints = raw->endpoints_count;
     return RPCFAN_OK;
+}
+
+/* The default quorum only matters where the policy asks for one. */
+static enum rpcfan_err check_quorum(struct rf_config_build *b, const yaml_node_t *node,
+                                    const struct rpcfan_network_options *net)
+{
+    const yaml_node_t *at = rf_yaml_get(b->y, node, "quorum");
+    if (at == NULL && net->policy == RPCFAN_QUORUM)
+        at = rf_yaml_get(b->y, node, "policy");
+    if (at == NULL || net->quorum <= net->n_endpoints)
+        return RPCFAN_OK;
+    return rf_yaml_fail(
+        b->y, at, b->err,
+        "a quorum of %u needs as many endpoints, and network '%s' has %zu; add some, "
+        "or lower 'quorum'",
+        (unsigned)net->quorum, net->name, net->n_endpoints);
 }
 
 static enum rpcfan_err build_network(struct rf_config_build *b, const yaml_node_t *node,
@@ -135,7 +163,8 @@ static enum rpcfan_err build_network(struct rf_config_build *b, const yaml_node_
             return rc;
         out->n_once = raw->once_count;
     }
-    return build_endpoints(b, rf_yaml_get(b->y, node, "endpoints"), raw, out);
+    rc = build_endpoints(b, rf_yaml_get(b->y, node, "endpoints"), raw, out);
+    return rc == RPCFAN_OK ? check_quorum(b, node, out) : rc;
 }
 
 static enum rpcfan_err build_options(struct rf_config_build *b, const struct rf_raw_config *raw)
@@ -144,8 +173,9 @@ static enum rpcfan_err build_options(struct rf_config_build *b, const struct rf_
     const yaml_node_t *root = rf_yaml_root(b->y);
     const yaml_node_t *list = rf_yaml_get(b->y, root, "networks");
 
-    rpcfan_options_init(o);
     enum rpcfan_err rc = rf_config_store_all(b, &rf_config_tables[RF_TABLE_TOP], root, raw, o);
+    if (rc == RPCFAN_OK)
+        rc = rf_config_accounts(b, rf_yaml_get(b->y, root, "accounts"), raw, o);
     if (rc != RPCFAN_OK)
         return rc;
     struct rpcfan_network_options *nets = rf_config_keep(b, raw->networks_count * sizeof *nets);
@@ -208,7 +238,7 @@ enum rpcfan_err rf_config_load_text(const char *yaml, size_t len, const char *na
     struct rf_yaml y = {0};
     struct rf_raw_config *raw = NULL;
     struct rpcfan_slice text = {yaml, len};
-    struct rf_config *cfg = rf_alloc(sizeof *cfg);
+    struct rf_config *cfg = rf_config_new();
     char *dir = directory_of(name);
     enum rpcfan_err rc;
 
@@ -217,6 +247,9 @@ enum rpcfan_err rf_config_load_text(const char *yaml, size_t len, const char *na
         goto out;
     }
     rc = rf_yaml_load(&y, yaml, len, name, err);
+    if (rc == RPCFAN_OK && rf_yaml_root(&y) == NULL)
+        rc =
+            rf_yaml_fail(&y, NULL, err, "there is nothing in it; it must hold at least 'networks'");
     if (rc != RPCFAN_OK)
         goto out;
     rc = rf_config_check(&y, rf_yaml_root(&y), &rf_config_tables[RF_TABLE_TOP], err);

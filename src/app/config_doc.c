@@ -88,11 +88,8 @@ enum rpcfan_err rf_yaml_load(struct rf_yaml *y, const char *text, size_t len, co
         goto out;
     }
     y->loaded = true;
-    if (rf_yaml_root(y) == NULL) {
-        rc = fail_at_line(name, 1, err, "there is nothing in it; it must hold at least 'networks'");
-        goto out;
-    }
-    rc = refuse_second(&parser, y, all, err);
+    if (rf_yaml_root(y) != NULL)
+        rc = refuse_second(&parser, y, all, err);
 out:
     yaml_parser_delete(&parser);
     return rc;

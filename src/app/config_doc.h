@@ -20,11 +20,11 @@ struct rf_yaml {
 };
 
 /**
- * Parse a text of exactly one document.
+ * Parse a text of at most one document.
  * @param y     zeroed.
  * @param text  `len` bytes; may be freed afterwards.
  * @param name  what errors call it; borrowed for the life of `y`.
- * @return 0, RPCFAN_ECONFIG (syntax, with the line; empty; not UTF-8) or RPCFAN_ENOMEM.
+ * @return 0, RPCFAN_ECONFIG (syntax, with the line; not UTF-8) or RPCFAN_ENOMEM.
  */
 enum rpcfan_err rf_yaml_load(struct rf_yaml *y, const char *text, size_t len, const char *name,
                              struct rpcfan_error *err);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "app/option_text.h"
 #include "base/buf.h"
 #include "base/mem.h"
 
@@ -14,6 +15,7 @@
 #define NAME_MAX_LEN 64
 #define SECRET_DIGITS 64
 #define SECRET_FILE_MAX 4096
+#define TEXT_FILE_MAX (1024 * 1024)
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS "0123456789"
 
@@ -172,6 +174,39 @@ static enum rpcfan_err store_bool(struct rf_config_build *b, const struct rf_con
     return RPCFAN_OK;
 }
 
+static enum rpcfan_err store_percent(struct rf_config_build *b, const struct rf_config_key *key,
+                                     const yaml_node_t *at, const char *text, void *member)
+{
+    uint32_t v;
+    if (rf_option_percent(text, &v) != RPCFAN_OK || v < key->lowest || v > key->highest)
+        return rf_yaml_fail(b->y, at, b->err, "%s must be a share from %llu%% to %llu%%, as in 5%%",
+                            key->key, (unsigned long long)key->lowest,
+                            (unsigned long long)key->highest);
+    memcpy(member, &v, sizeof v);
+    return RPCFAN_OK;
+}
+
+static enum rpcfan_err store_policy(struct rf_config_build *b, const struct rf_config_key *key,
+                                    const yaml_node_t *at, const char *text, void *member)
+{
+    enum rpcfan_policy v;
+    if (rf_option_policy(text, &v) != RPCFAN_OK)
+        return rf_yaml_fail(b->y, at, b->err,
+                            "%s must be balance, failover, first, quorum or broadcast", key->key);
+    memcpy(member, &v, sizeof v);
+    return RPCFAN_OK;
+}
+
+static enum rpcfan_err store_split(struct rf_config_build *b, const struct rf_config_key *key,
+                                   const yaml_node_t *at, const char *text, void *member)
+{
+    enum rpcfan_split v;
+    if (rf_option_split(text, &v) != RPCFAN_OK)
+        return rf_yaml_fail(b->y, at, b->err, "%s must be range or none", key->key);
+    memcpy(member, &v, sizeof v);
+    return RPCFAN_OK;
+}
+
 static enum rpcfan_err store_family(struct rf_config_build *b, const struct rf_config_key *key,
                                     const yaml_node_t *at, const char *text, void *member)
 {
@@ -279,6 +314,39 @@ static enum rpcfan_err store_secret(struct rf_config_build *b, const struct rf_c
     return RPCFAN_OK;
 }
 
+/* Names the key's place in front of why its file cannot be read. */
+static enum rpcfan_err fail_file(struct rf_config_build *b, const struct rf_config_key *key,
+                                 const yaml_node_t *at, enum rpcfan_err rc)
+{
+    if (rc != RPCFAN_ENOMEM)
+        rf_fail_prefix(b->err, "%s:%zu: %s: ", b->y->name, at->start_mark.line + 1, key->key);
+    return rc;
+}
+
+static enum rpcfan_err store_text_file(struct rf_config_build *b, const struct rf_config_key *key,
+                                       const yaml_node_t *at, const char *text, void *member)
+{
+    const char *path;
+    char *whole = NULL;
+    size_t len;
+    enum rpcfan_err rc = make_path(b, key, at, text, &path);
+    if (rc != RPCFAN_OK)
+        return rc;
+    rc = rf_config_read_file(path, "the file", TEXT_FILE_MAX, &whole, &len, b->err);
+    if (rc != RPCFAN_OK)
+        return fail_file(b, key, at, rc);
+    char *kept = rf_config_keep(b, len + 1);
+    if (kept == NULL)
+        rc = RPCFAN_ENOMEM;
+    else if (strlen(whole) != len)
+        rc = rf_yaml_fail(b->y, at, b->err, "%s: the file is not text: it holds a NUL byte",
+                          key->key);
+    else
+        store_text(memcpy(kept, whole, len + 1), member);
+    rf_free(whole);
+    return rc;
+}
+
 static enum rpcfan_err store_secret_file(struct rf_config_build *b, const struct rf_config_key *key,
                                          const yaml_node_t *at, const char *text, void *member)
 {
@@ -289,11 +357,8 @@ static enum rpcfan_err store_secret_file(struct rf_config_build *b, const struct
     if (rc != RPCFAN_OK)
         return rc;
     rc = rf_config_read_file(path, "the file", SECRET_FILE_MAX, &whole, &len, b->err);
-    if (rc != RPCFAN_OK) {
-        if (rc != RPCFAN_ENOMEM)
-            rf_fail_prefix(b->err, "%s:%zu: %s: ", b->y->name, at->start_mark.line + 1, key->key);
-        return rc;
-    }
+    if (rc != RPCFAN_OK)
+        return fail_file(b, key, at, rc);
     const char *begin = whole + strspn(whole, " \t\r\n");
     size_t n = strcspn(begin, " \t\r\n");
     char *secret = rf_config_keep(b, n + 1);
@@ -331,6 +396,8 @@ enum rpcfan_err rf_config_store(struct rf_config_build *b, const struct rf_confi
         return store_secret(b, key, at, text, member);
     case RF_CONFIG_SECRET_FILE:
         return store_secret_file(b, key, at, text, member);
+    case RF_CONFIG_TEXT_FILE:
+        return store_text_file(b, key, at, text, member);
     case RF_CONFIG_U32:
     case RF_CONFIG_U64:
         return store_number(b, key, at, text, member);
@@ -341,6 +408,12 @@ enum rpcfan_err rf_config_store(struct rf_config_build *b, const struct rf_confi
     case RF_CONFIG_BOOL:
     case RF_CONFIG_NOT:
         return store_bool(b, key, at, text, member);
+    case RF_CONFIG_PERCENT:
+        return store_percent(b, key, at, text, member);
+    case RF_CONFIG_POLICY:
+        return store_policy(b, key, at, text, member);
+    case RF_CONFIG_SPLIT:
+        return store_split(b, key, at, text, member);
     case RF_CONFIG_FAMILY:
         return store_family(b, key, at, text, member);
     case RF_CONFIG_LEVEL:

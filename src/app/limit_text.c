@@ -7,6 +7,7 @@
 #include "base/mem.h"
 
 #define WINDOW_TEXT_MAX 32
+#define EACH "/each" /* a slash, as a method may be called each */
 
 enum rpcfan_err rf_limit_window(const char *text, uint64_t *ms)
 {
@@ -102,18 +103,32 @@ static enum rpcfan_err parse_methods(const char *list, struct rpcfan_limit *out,
     return RPCFAN_OK;
 }
 
+/* What stands behind the window: nothing, or `/each` and `:METHODS`. Returns the methods, "" where
+ * there are none, or NULL where it is something else. */
+static const char *parse_each(const char *p, struct rpcfan_limit *out)
+{
+    size_t n = strlen(EACH);
+    if (strncmp(p, EACH, n) == 0) {
+        out->each = 1;
+        p += n;
+    }
+    if (*p == '\0')
+        return p;
+    return *p == ':' ? p + 1 : NULL;
+}
+
 enum rpcfan_err rf_limit_parse(const char *text, struct rpcfan_limit *out, struct rpcfan_error *err)
 {
-    static const char form[] = "a limit is COUNT/WINDOW[:METHODS], such as 100/10s or "
-                               "40/10s:getProgramAccounts or 500w/1s";
+    static const char form[] = "a limit is COUNT/WINDOW[/each][:METHODS], such as 100/10s, "
+                               "40/10s/each, 4/1s:eth_getLogs or 500w/1s";
     struct rpcfan_limit lim = {0};
     const char *window = parse_count(text, &lim);
     if (window == NULL)
         return rf_fail(err, RPCFAN_EINVAL, "%s", form);
-    const char *colon = strchr(window, ':');
-    size_t len = colon != NULL ? (size_t)(colon - window) : strlen(window);
+    size_t len = strcspn(window, "/:");
+    const char *methods = parse_each(window + len, &lim);
     char span[WINDOW_TEXT_MAX];
-    if (len >= sizeof span)
+    if (len >= sizeof span || methods == NULL)
         return rf_fail(err, RPCFAN_EINVAL, "%s", form);
     memcpy(span, window, len);
     span[len] = '\0';
@@ -121,8 +136,8 @@ enum rpcfan_err rf_limit_parse(const char *text, struct rpcfan_limit *out, struc
         return rf_fail(err, RPCFAN_EINVAL,
                        "the window of a limit is a duration with a unit, from 1ms to 31d, of whole "
                        "milliseconds");
-    if (colon != NULL) {
-        enum rpcfan_err rc = parse_methods(colon + 1, &lim, err);
+    if (methods > window + len && methods[-1] == ':') {
+        enum rpcfan_err rc = parse_methods(methods, &lim, err);
         if (rc != RPCFAN_OK)
             return rc;
     }

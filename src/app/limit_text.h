@@ -1,4 +1,4 @@
-/* limit_text.h - rate limits written as text: `100/10s`, `40/10s:getBlock,get*`, `500w/1s`.
+/* limit_text.h - rate limits written as text: `100/10s`, `40/10s:getBlock,get*`, `40/10s/each`.
  * Used by the configuration (limits) and by the command line (--rate). Touches nothing. */
 #ifndef RF_APP_LIMIT_TEXT_H
 #define RF_APP_LIMIT_TEXT_H
@@ -11,12 +11,13 @@
 #define RF_LIMIT_METHODS_MAX 128
 
 /**
- * Parse `COUNT[w]/WINDOW[:METHOD[,METHOD...]]`.
+ * Parse `COUNT[w]/WINDOW[/each][:METHOD[,METHOD...]]`.
  *
  * COUNT is a whole number, 1 or more; a `w` behind it makes it weight units instead of requests.
  * WINDOW is a duration as rf_parse_duration() reads it, of whole milliseconds; a unit alone means
  * one of it (`300/m`). A METHOD is a name, or a prefix with a trailing `*`; blanks around it are
- * dropped; without any, the limit holds for all methods together.
+ * dropped; without any, the limit holds for all methods. It holds for them together, or with
+ * `/each` for each of them alone.
  * @param text  NUL-terminated.
  * @param out   the limit; owned: rf_limit_fini() it. Set only where 0 is returned.
  * @param err   detail on failure, without any of `text`; may be NULL.

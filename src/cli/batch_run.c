@@ -20,6 +20,7 @@
 
 #include "cli/batch_answer.h"
 #include "cli/options.h"
+#include "cli/state.h"
 
 #define POLL_ANSWERS 256
 #define FEED_PER_TURN 4096 /* lines submitted before answers are looked at again */
@@ -78,6 +79,7 @@ void rf_batch_status(struct rf_batch *b)
         b->status = view;
     }
     rpcfan_free(json);
+    rf_cli_learned(b->cli, b->client, &b->learned);
 }
 
 static void take_answer(struct rf_batch *b, rpcfan_result_t *res)
@@ -154,6 +156,9 @@ static enum rpcfan_err call(struct rf_batch *b, struct rf_slot *s, struct rf_mad
                                  .params = made->params.len > 0 ? made->params.data : NULL,
                                  .params_len = made->params.len,
                                  .timeout_ms = b->cli->deadline_ms,
+                                 .policy = b->cli->policy,
+                                 .quorum = b->cli->quorum,
+                                 .split = b->cli->split,
                                  .arg = s,
                                  .cq = b->cq};
     if (!rf_slot_set_id(s, made->id.data, made->id.len))

@@ -34,6 +34,7 @@ struct rf_batch {
     struct rf_tally tally;
     struct rf_progress progress;
     struct rf_status_view status; /* the last one before the client closed */
+    char *learned;                /* likewise, for --state; rpcfan_free() it */
 
     uint64_t skipped_bytes; /* of the input, answered by earlier runs */
     uint64_t busy_until_ns; /* the client is full: do not submit before, unless an answer comes */
@@ -50,7 +51,8 @@ struct rf_batch {
  */
 int rf_batch_run(struct rf_batch *b);
 
-/** Read the client's status into `b->status`; keeps the old one where there is none. */
+/** Read the client's status into `b->status`, and what it has learned; keeps the old ones where
+ * there are none. */
 void rf_batch_status(struct rf_batch *b);
 
 #endif

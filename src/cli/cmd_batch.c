@@ -12,6 +12,7 @@
 #include "cli/help.h"
 #include "cli/options.h"
 #include "cli/signals.h"
+#include "cli/state.h"
 
 #define WINDOW_DEFAULT 16384
 #define WINDOW_MAX 1048576
@@ -201,6 +202,8 @@ static int start_client(struct rf_batch *b, uint32_t window)
     if (rc == RPCFAN_OK)
         rc = rpcfan_cq_new(b->client, &b->cq);
     if (rc == RPCFAN_OK)
+        rc = rf_cli_learn(b->cli, b->client, &err);
+    if (rc == RPCFAN_OK)
         return RF_EXIT_OK;
     rf_cli_say("batch: %s", err.text[0] != '\0' ? err.text : rpcfan_err_text(rc));
     return rc == RPCFAN_EINVAL || rc == RPCFAN_ECONFIG ? RF_EXIT_USAGE : RF_EXIT_IO;
@@ -243,6 +246,8 @@ static int take_down(struct rf_batch *b, int status)
     rf_ring_fini(&b->ring);
     rpcfan_cq_free(b->cq);
     rpcfan_client_free(b->client);
+    status = rf_cli_save(b->cli, b->learned, status);
+    rpcfan_free(b->learned);
     bool journal = b->out.journal.fd >= 0;
     const char *name = b->out.name;
     int code = b->client != NULL || b->out.owned ? rf_output_fini(&b->out) : 0;

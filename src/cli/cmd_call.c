@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/help.h"
 #include "cli/options.h"
+#include "cli/state.h"
 #include "json/rpc.h"
 
 enum { OPT_HELP = 1 };
@@ -75,26 +76,38 @@ static int make_call(const struct rf_cli *cli, const char *method, const struct 
     struct rpcfan_error err = {0};
     rpcfan_client_t *client = NULL;
     rpcfan_result_t *res = NULL;
+    char *learned = NULL;
     int status;
     struct rpcfan_request req = {.size = sizeof req,
                                  .network = cli->network,
                                  .method = method,
                                  .params = params->len > 0 ? params->data : NULL,
                                  .params_len = params->len,
-                                 .timeout_ms = cli->deadline_ms};
+                                 .timeout_ms = cli->deadline_ms,
+                                 .policy = cli->policy,
+                                 .quorum = cli->quorum,
+                                 .split = cli->split};
     enum rpcfan_err rc = rpcfan_client_new(cli->options, &client, &err);
+    if (rc == RPCFAN_OK)
+        rc = rf_cli_learn(cli, client, &err);
     if (rc == RPCFAN_OK)
         rc = rpcfan_call_wait(client, &req, &res, &err);
     if (rc != RPCFAN_OK) {
         rf_cli_say("call: %s", err.text[0] != '\0' ? err.text : rpcfan_err_text(rc));
-        status = rc == RPCFAN_EINVAL || rc == RPCFAN_ECONFIG ? RF_EXIT_USAGE : RF_EXIT_CALLS;
+        status = rc == RPCFAN_EINVAL || rc == RPCFAN_ECONFIG ? RF_EXIT_USAGE
+                 : rc == RPCFAN_EIO && client != NULL        ? RF_EXIT_IO
+                                                             : RF_EXIT_CALLS;
     } else if (rpcfan_result_err(res) == RPCFAN_OK) {
         status = write_result(rpcfan_result_json(res));
     } else {
         status = tell_error(method, res);
     }
+    if (res != NULL)
+        rf_cli_learned(cli, client, &learned);
+    status = rf_cli_save(cli, learned, status);
     rpcfan_result_unref(res);
     rpcfan_client_free(client);
+    rpcfan_free(learned);
     return status;
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/profile.h"
 #include "base/mem.h"
 #include "cli/check_probe.h"
 #include "cli/help.h"
@@ -11,13 +12,15 @@
 
 #define MADE 32 /* room for a name that was made */
 
-enum { OPT_HELP = 1, OPT_LIVE };
+enum { OPT_HELP = 1, OPT_LIVE, OPT_PROFILES };
 
 static const struct rf_arg_spec spec[] = {{OPT_HELP, 'h', "help", NULL},
-                                          {OPT_LIVE, 0, "live", NULL}};
+                                          {OPT_LIVE, 0, "live", NULL},
+                                          {OPT_PROFILES, 0, "profiles", NULL}};
 
 static const char help[] =
     "Usage: rpcfan [global options] check [--live]\n"
+    "       rpcfan check --profiles\n"
     "\n"
     "Validates a configuration and shows what is in it: names, never URLs.\n"
     "\n"
@@ -26,6 +29,8 @@ static const char help[] =
     "\n"
     "      --live  ask each endpoint for its chain, its head, whether it takes batches,\n"
     "              and how long it takes; about 27 small calls each, within its limits\n"
+    "      --profiles  list the profiles of providers that are built in, for the key\n"
+    "              'profile' of an endpoint and for --profile\n"
     "\n"
     "Exit status: 0 all is well; 1 an endpoint failed, or is of another chain than the\n"
     "others of its network; 2 usage or configuration; 3 output failed.\n";
@@ -190,6 +195,21 @@ static int try_client(const struct rf_cli *cli)
     return RF_EXIT_OK;
 }
 
+static int end_output(int status)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    rf_cli_say("check: writing stdout: %s", strerror(errno));
+    return RF_EXIT_IO;
+}
+
+static int list_profiles(void)
+{
+    for (size_t i = 0; i < rf_profiles_n; i++)
+        printf("%-20s %s\n", rf_profiles[i].name, rf_profiles[i].about);
+    return end_output(RF_EXIT_OK);
+}
+
 static int check(const struct rf_cli *cli, bool live)
 {
     int status = try_client(cli);
@@ -199,11 +219,7 @@ static int check(const struct rf_cli *cli, bool live)
         status = check_live(cli);
     else
         print_plan(cli);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        rf_cli_say("check: writing stdout: %s", strerror(errno));
-        return RF_EXIT_IO;
-    }
-    return status;
+    return end_output(status);
 }
 
 int cmd_check(struct rf_cli *cli, int argc, char **argv)
@@ -216,6 +232,8 @@ int cmd_check(struct rf_cli *cli, int argc, char **argv)
             return rf_help_print(help, 1);
         if (key == RF_ARG_BAD)
             return rf_help_misuse("check", args.problem);
+        if (key == OPT_PROFILES)
+            return list_profiles();
         if (key == RF_ARG_WORD)
             return rf_help_misuse("check", "it takes no arguments; the file goes to -c FILE");
         live = true;

@@ -9,6 +9,7 @@
 
 #include "app/config.h"
 #include "app/limit_text.h"
+#include "app/profile.h"
 #include "app/rules_file.h"
 #include "base/mem.h"
 
@@ -39,7 +40,14 @@ const struct rf_arg_spec rf_global_spec[] = {
     {OPT_NETWORK, 'n', "network", "NAME"},
     {OPT_URL, 'u', "url", "URL"},
     {OPT_FAMILY, 0, "family", "evm|solana|generic"},
-    {OPT_RATE, 0, "rate", "N/W[:METHODS]"},
+    {RF_FAN_PROFILE, 0, "profile", "NAME"},
+    {RF_FAN_POLICY, 0, "policy", "balance|failover|first|quorum|broadcast"},
+    {RF_FAN_QUORUM, 0, "quorum", "N"},
+    {RF_FAN_SPLIT, 0, "split", "range|none"},
+    {RF_FAN_HEDGE, 0, "hedge", "PERCENT"},
+    {RF_FAN_JOIN, 0, "join", NULL},
+    {OPT_RATE, 0, "rate", "N/W[/each][:METHODS]"},
+    {RF_FAN_START, 0, "start", "N"},
     {OPT_IN_FLIGHT, 0, "in-flight", "N"},
     {OPT_BATCH, 0, "batch", "N"},
     {OPT_TIMEOUT, 0, "timeout", "DURATION"},
@@ -49,6 +57,7 @@ const struct rf_arg_spec rf_global_spec[] = {
     {OPT_HTTP2, 0, "http2", NULL},
     {OPT_JWT, 0, "jwt-secret-file", "FILE"},
     {OPT_RULES, 0, "rules", "FILE"},
+    {RF_FAN_STATE, 0, "state", "FILE"},
     {OPT_LOG_LEVEL, 0, "log-level", "error|warn|info|debug"},
     {OPT_LOG_FORMAT, 0, "log-format", "text|json"},
     {OPT_NO_PROGRESS, 0, "no-progress", NULL},
@@ -65,11 +74,25 @@ const char rf_global_help[] =
     "                          unix:/path; may be given again for further ones\n"
     "      --family NAME       evm, solana or generic: what error codes mean;\n"
     "                          default generic\n"
+    "      --profile NAME      what the provider of -u allows: limits, batches, ...;\n"
+    "                          'rpcfan check --profiles' lists them\n"
+    "\n"
+    "Which endpoints a call goes to:\n"
+    "      --policy NAME       balance, failover, first, quorum or broadcast; default\n"
+    "                          balance\n"
+    "      --quorum N          equal answers that --policy quorum needs; default 2\n"
+    "      --split range       cut eth_getLogs and its kin by block range where the\n"
+    "                          node refuses the whole; none: never; default none\n"
+    "      --hedge PERCENT     ask another endpoint too where a read is slow, for at\n"
+    "                          most so many of the calls, such as 5%\n"
+    "      --join              ask once where equal reads are under way\n"
     "\n"
     "How to send them (on top of -c too, for every endpoint):\n"
-    "      --rate N/W[:METHODS]  at most N calls in any W: 100/10s, or\n"
-    "                          40/10s:getProgramAccounts,get*; may be given again;\n"
-    "                          takes the place of the limits in the file\n"
+    "      --rate N/W[/each][:METHODS]  at most N calls in any W: 100/10s, or\n"
+    "                          40/10s:getProgramAccounts,get*, or 40/10s/each for\n"
+    "                          each method alone; may be given again; takes the\n"
+    "                          place of the limits in the file\n"
+    "      --start N           calls/s to begin with where no limit is known\n"
     "      --in-flight N       HTTP requests at once an endpoint; default 16\n"
     "      --batch N           calls a batch at most, 1 for no batches; default 20\n"
     "      --timeout DURATION  of one attempt, such as 500ms or 15s; default 15s\n"
@@ -80,6 +103,8 @@ const char rf_global_help[] =
     "      --jwt-secret-file FILE  64 hex digits: send an HS256 token\n"
     "      --rules FILE        own rules of what errors mean, tried before the\n"
     "                          built-in ones, see 'rpcfan help explain'\n"
+    "      --state FILE        what is learned of endpoints (caps, methods that are\n"
+    "                          not there) is read from FILE and saved at the end\n"
     "\n"
     "What is shown:\n"
     "      --log-level LEVEL   error, warn, info or debug, on stderr; default warn\n"
@@ -236,7 +261,7 @@ enum rpcfan_err rf_globals_take(struct rf_globals *g, int key, const char *value
         g->version = true;
         return RPCFAN_OK;
     default:
-        return rf_fail(err, RPCFAN_EINVAL, "option %d is not a global one", key);
+        return rf_fan_take(&g->fan, key, value, err);
     }
 }
 
@@ -293,10 +318,20 @@ static enum rpcfan_err make_ad_hoc(struct rf_globals *g, struct rpcfan_error *er
     g->endpoints = rf_alloc(g->n_urls * sizeof *g->endpoints);
     if (g->networks == NULL || g->endpoints == NULL)
         return rf_fail(err, RPCFAN_ENOMEM, "out of memory");
+    struct rpcfan_endpoint_options plain;
+    const struct rpcfan_endpoint_options *base = &plain;
+    rpcfan_endpoint_options_init(&plain);
+    if (g->fan.profile != NULL) {
+        enum rpcfan_err rc = rf_profile_load(g->fan.profile, &g->cfg, &base, err);
+        if (rc != RPCFAN_OK) {
+            rf_fail_prefix(err, "--profile: ");
+            return rc;
+        }
+    }
     rpcfan_options_init(&g->options);
     rpcfan_network_options_init(&g->networks[0]);
     for (size_t i = 0; i < g->n_urls; i++) {
-        rpcfan_endpoint_options_init(&g->endpoints[i]);
+        g->endpoints[i] = *base;
         g->endpoints[i].url = g->url[i];
         if (strncmp(g->url[i], "unix:", 5) == 0) {
             g->endpoints[i].unix_socket = g->url[i] + 5;
@@ -349,6 +384,8 @@ static void override_endpoint(const struct rf_globals *g, struct rpcfan_endpoint
         ep->in_flight = g->in_flight;
     if (g->batch > 0)
         ep->batch = g->batch;
+    if (g->fan.start > 0)
+        ep->start_per_s = g->fan.start;
     if (g->timeout_ms > 0)
         ep->timeout_ms = g->timeout_ms;
     if (g->cacert != NULL)
@@ -368,6 +405,7 @@ static enum rpcfan_err override(struct rf_globals *g, struct rpcfan_error *err)
             g->networks[i].family = (enum rpcfan_family)g->family;
         if (g->deadline_ms > 0)
             g->networks[i].deadline_ms = g->deadline_ms;
+        rf_fan_network(&g->fan, &g->networks[i]);
         n += g->networks[i].n_endpoints;
     }
     for (size_t i = 0; i < n; i++)
@@ -416,6 +454,10 @@ enum rpcfan_err rf_globals_build(struct rf_globals *g, struct rf_cli *cli, struc
                            .deadline_ms = g->deadline_ms,
                            .has_family = g->has_family,
                            .family = (enum rpcfan_family)g->family,
+                           .policy = g->fan.policy,
+                           .quorum = g->fan.quorum,
+                           .split = g->fan.split,
+                           .state_path = g->fan.state,
                            .log_level = g->has_level ? g->log_level : RPCFAN_LOG_WARN,
                            .log_json = g->log_json,
                            .no_progress = g->no_progress,
@@ -423,6 +465,10 @@ enum rpcfan_err rf_globals_build(struct rf_globals *g, struct rf_cli *cli, struc
     if (g->config != NULL && g->n_urls > 0)
         return rf_fail(err, RPCFAN_EINVAL,
                        "give -c FILE or -u URL, not both; further endpoints go into the file");
+    if (g->fan.profile != NULL && g->n_urls == 0)
+        return rf_fail(err, RPCFAN_EINVAL,
+                       "--profile goes with -u URL; in a configuration an endpoint has the key "
+                       "'profile'");
     if (g->rules_file != NULL)
         rc = rf_rules_file_read(g->rules_file, &g->rules, err);
     cli->rules = g->rules;
@@ -442,6 +488,7 @@ enum rpcfan_err rf_globals_build(struct rf_globals *g, struct rf_cli *cli, struc
     if (rc == RPCFAN_OK) {
         cli->options = &g->options;
         cli->log_level = g->options.log_level;
+        rc = rf_fan_check(&g->fan, rf_cli_network(cli), err);
     }
     return rc;
 }

@@ -7,6 +7,7 @@
 #include "base/base.h"
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/fan.h"
 
 #define RF_GLOBAL_URLS_MAX 64
 #define RF_GLOBAL_RATES_MAX 16
@@ -27,9 +28,10 @@ struct rf_globals {
     uint64_t timeout_ms, deadline_ms; /* 0: not given */
     int family;                       /* an rpcfan_family; valid with has_family */
     int log_level;                    /* valid with has_level */
+    struct rf_fan fan;
     bool has_family, has_level, log_json, http2, no_progress, help, version;
 
-    struct rf_config *cfg; /* what rf_globals_build() made, from here on */
+    struct rf_config *cfg; /* of -c or of --profile: what rf_globals_build() made, from here on */
     struct rpcfan_options options;
     struct rpcfan_network_options *networks;
     struct rpcfan_endpoint_options *endpoints; /* of all networks, in order */

@@ -79,10 +79,11 @@ struct rpcfan_endpoint_options *rf_endpoint_options_copy(const struct rpcfan_end
     if (copy == NULL)
         return NULL;
     *copy = *o;
-    /* Limits and weights live on in the core alone. */
+    /* Limits, weights and the account live on in the core alone. */
     copy->limits = NULL;
     copy->weights = NULL;
     copy->n_limits = copy->n_weights = 0;
+    copy->account = NULL;
     const char **field[] = {&copy->name,  &copy->url,        &copy->unix_socket,
                             &copy->proxy, &copy->jwt_secret, &copy->cacert};
     size_t done = 0;

@@ -90,6 +90,14 @@ size_t rf_xfer_write(char *data, size_t size, size_t n, void *arg)
     return n;
 }
 
+size_t rf_xfer_header(char *line, size_t size, size_t n, void *arg)
+{
+    (void)size; /* always 1 */
+    struct rf_xfer *xf = arg;
+    xf->hinted = xf->hinted || rf_rate_header(line, n);
+    return n;
+}
+
 static const char *header_value(CURL *easy, const char *name)
 {
     struct curl_header *header;
@@ -155,6 +163,21 @@ static void count_bytes(const struct rf_xfer *xf, struct rf_reply *r)
     r->bytes_in = (uint64_t)header + (uint64_t)down;
 }
 
+/* The walk compares all names with each other, so it is for answers that have such a header. */
+static void read_rate(const struct rf_xfer *xf, struct rf_rate_hint *out)
+{
+    struct rf_rate_reader reader;
+    struct curl_header *header = NULL;
+    int64_t wall_s;
+    rf_rate_reader_init(&reader);
+    while ((header = curl_easy_nextheader(xf->easy, CURLH_HEADER, -1, header)) != NULL)
+        rf_rate_reader_take(&reader, header->name, header->value);
+    const char *date = header_value(xf->easy, "Date");
+    if (date == NULL || !rf_http_date(date, &wall_s))
+        wall_s = (int64_t)time(NULL);
+    rf_rate_reader_finish(&reader, wall_s, out);
+}
+
 /* libcurl is done with a transfer: everything is read while the easy handle is still in place. */
 static void fill_reply(struct rf_xfer *xf, CURLcode code)
 {
@@ -168,6 +191,8 @@ static void fill_reply(struct rf_xfer *xf, CURLcode code)
     if (status >= 300)
         r->retry_after_ns = rf_retry_after(header_value(xf->easy, "Retry-After"),
                                            header_value(xf->easy, "Date"), (int64_t)time(NULL));
+    if (xf->hinted)
+        read_rate(xf, &r->rate);
     if (r->transport == RF_T_OK)
         finish_body(xf);
     if (r->transport != RF_T_OK) {
@@ -323,7 +348,7 @@ void rf_http_send(struct rf_http *h, struct rf_exchange *ex)
     xf->ex = ex;
     xf->sends = 0;
     xf->socket_errno = 0;
-    xf->capped = xf->no_memory = false;
+    xf->capped = xf->no_memory = xf->hinted = false;
     if (xf->ep->dns != NULL)
         find_name(xf);
     else

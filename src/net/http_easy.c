@@ -289,6 +289,8 @@ static bool set_callbacks(struct rf_xfer *xf)
     bool ok = curl_easy_setopt(c, CURLOPT_PRIVATE, (char *)xf) == CURLE_OK;
     ok &= curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, rf_xfer_write) == CURLE_OK;
     ok &= curl_easy_setopt(c, CURLOPT_WRITEDATA, xf) == CURLE_OK;
+    ok &= curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, rf_xfer_header) == CURLE_OK;
+    ok &= curl_easy_setopt(c, CURLOPT_HEADERDATA, xf) == CURLE_OK;
     ok &= curl_easy_setopt(c, CURLOPT_PREREQFUNCTION, count_send) == CURLE_OK;
     ok &= curl_easy_setopt(c, CURLOPT_PREREQDATA, xf) == CURLE_OK;
     ok &= curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, rf_multi_open_socket) == CURLE_OK;

@@ -69,6 +69,7 @@ struct rf_xfer {
     unsigned sends;   /* requests begun: more than one is libcurl's replay */
     int socket_errno; /* no socket could be made */
     bool capped, no_memory;
+    bool hinted; /* a header about the rate arrived */
 };
 
 /** A socket of libcurl's with its poll handle. See http_multi.c for its life. */
@@ -147,5 +148,7 @@ void rf_slist_unref(struct rf_slist *s);
 
 /** CURLOPT_WRITEFUNCTION; in http.c. */
 size_t rf_xfer_write(char *data, size_t size, size_t n, void *arg);
+/** CURLOPT_HEADERFUNCTION; in http.c. */
+size_t rf_xfer_header(char *line, size_t size, size_t n, void *arg);
 
 #endif

@@ -31,7 +31,7 @@
  *
  * Netflix' form takes the next loaded time for the unloaded one each 30 * cap updates, and so
  * learns its own queue. A dip to rate * time keeps all workers busy and empties the queue: in the
- * test the use of the node stays above 0.98 and the cap does not drift in an hour. */
+ * test the use of the node stays above 0.96 and the cap does not drift in an hour. */
 #include "policy/concurrency.h"
 
 #include <math.h>

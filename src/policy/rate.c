@@ -272,6 +272,8 @@ void rf_rate_settle(struct rf_rate *r, uint32_t calls, enum rf_rate_fate fate, u
     if (fate != RF_RATE_SERVED)
         return;
     count_served(r, calls, now);
+    if (r->probing)
+        r->tat_ns = rf_max_u64(r->tat_ns, now); /* the wait for it is not caught up on */
     r->probing = false;
     if (r->phase == RF_RATE_RAMP && full)
         r->window = clamp(r->window + WINDOW_STEP * calls, 1, WINDOW_MAX);
@@ -368,6 +370,7 @@ void rf_rate_cap(struct rf_rate *r, double max_per_s)
     r->max_per_s = max_per_s;
     r->capped = true;
     r->per_s = bound(r, per_s);
+    r->ceil_per_s = r->ceil_per_s > max_per_s ? max_per_s : r->ceil_per_s;
     if (r->phase == RF_RATE_OFF)
         set_phase(r, RF_RATE_LEARNED, r->last_ns);
 }

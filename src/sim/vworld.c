@@ -277,8 +277,8 @@ static bool network_settled(const struct rf_network *net)
     bool ok = net->queued + net->delayed + net->in_flight == 0 && net->submitted == net->answered;
     for (uint32_t i = 0; i < net->n_ep; i++) {
         ok = ok && net->ep[i].in_flight == 0;
-        for (unsigned k = 0; k < net->ep[i].limiter.n; k++)
-            ok = ok && net->ep[i].limiter.w[k].in_flight == 0;
+        for (unsigned k = 0; k < net->ep[i].gate.limiter.n; k++)
+            ok = ok && net->ep[i].gate.limiter.w[k].in_flight == 0;
     }
     return ok;
 }

@@ -146,6 +146,16 @@ run 2 -c "$dir/good.yaml" check --alive
 run 2 -c "$dir/good.yaml" check word
 run 2 -c "$dir/none.yaml" check
 err_has 'none.yaml: the configuration cannot be opened'
+run 0 check --profiles
+out_has '^solana-public +Solana.s public endpoints'
+out_has '^geth +A geth node'
+[ "$(wc -l <"$dir/out")" = "$(find configs/profiles -name '*.yaml' | wc -l)" ] || wrong "not all profiles"
+run 0 -u "$evm/s3cret" --profile op-public check
+out_has '^net1 +generic +ep1 +0 +16 +10 +1$'
+run 2 -u "$evm/s3cret" --profile nobody check
+err_has "no profile 'nobody'; 'rpcfan check --profiles' lists"
+run 2 -c "$dir/good.yaml" --profile geth check
+err_has "the key 'profile'"
 run 0 check --help
 out_has '^Usage: '
 

@@ -102,6 +102,57 @@ static void test_bytes_out(void **state)
     raw_stop(s);
 }
 
+/* The server's Date, not our clock, says how far away a reset is that names an instant. */
+static void test_rate_headers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *head;
+        uint64_t remaining, reset_ns, quota, window_ns;
+    } cases[] = {
+        {"Content-Type: application/json\r\nX-Request-Id: 7\r\n", UINT64_MAX, RF_NEVER, 0, 0},
+        {"ratelimit-policy: \"a\";q=100;w=60\r\nRateLimit: \"a\";r=7;t=5\r\n", 7, 5 * RF_SEC, 100,
+         60 * RF_SEC},
+        {"RateLimit: \"a\";r=7\r\nRateLimit: \"b\";r=3;t=2\r\n", 3, 2 * RF_SEC, 0, 0},
+        {"X-RateLimit-Reset: 1790000012\r\nDate: Mon, 21 Sep 2026 14:13:20 GMT\r\n", UINT64_MAX,
+         12 * RF_SEC, 0, 0},
+    };
+    char text[600];
+    struct canned k = {.data = text};
+    struct net n;
+    struct raw_server *s = canned_start(&n, &k);
+    net_open(&n);
+    for (uint32_t i = 0; i < RF_COUNT(cases); i++) {
+        snprintf(text, sizeof text, OK_HEAD "%sContent-Length: 40\r\n\r\n" ANSWER, cases[i].head);
+        k.len = strlen(text);
+        struct rf_exchange *ex = net_ask(&n, CALL);
+        const struct rf_rate_hint *got = &ex->reply.rate;
+        assert_int_equal(ex->reply.transport, RF_T_OK);
+        assert_int_equal(got->any, i > 0);
+        assert_int_equal(got->remaining, cases[i].remaining);
+        assert_int_equal(got->reset_ns, cases[i].reset_ns);
+        assert_int_equal(got->quota, cases[i].quota);
+        assert_int_equal(got->window_ns, cases[i].window_ns);
+    }
+    net_close(&n);
+    raw_stop(s);
+}
+
+/* What a proxy or an interim answer says is not the node's. */
+static void test_rate_headers_of_the_answer_alone(void **state)
+{
+    (void)state;
+    struct canned k = {TEXT("HTTP/1.1 103 Early Hints\r\nRateLimit: \"a\";r=0;t=9\r\n\r\n" OK_HEAD
+                            "Content-Length: 40\r\n\r\n" ANSWER)};
+    struct net n;
+    struct raw_server *s;
+    struct rf_exchange *ex = canned_ask(&n, &k, &s);
+    assert_int_equal(ex->reply.transport, RF_T_OK);
+    assert_false(ex->reply.rate.any);
+    net_close(&n);
+    raw_stop(s);
+}
+
 static void test_continue_skipped(void **state)
 {
     (void)state;
@@ -418,6 +469,8 @@ int main(void)
         cmocka_unit_test(test_user_agent_default),
         cmocka_unit_test(test_expect_large_body),
         cmocka_unit_test(test_bytes_out),
+        cmocka_unit_test(test_rate_headers),
+        cmocka_unit_test(test_rate_headers_of_the_answer_alone),
         cmocka_unit_test(test_continue_skipped),
         cmocka_unit_test(test_coding_gzip),
         cmocka_unit_test(test_coding_brotli),

@@ -24,7 +24,16 @@ NUMBER(top_pending_bytes, o->pending_bytes)
 NUMBER(top_in_flight, o->in_flight)
 NUMBER(top_seed, o->seed)
 NUMBER(top_log_level, o->log_level)
+NUMBER(top_n_accounts, o->n_accounts)
+NUMBER(account_n_limits, o->n_accounts == 0 ? 0 : o->accounts[0].n_limits)
+NUMBER(account_count, o->n_accounts == 0 ? 0 : o->accounts[0].limits[0].count)
 NUMBER(net_family, NET.family)
+NUMBER(net_policy, NET.policy)
+NUMBER(net_quorum, NET.quorum)
+NUMBER(net_split, NET.split)
+NUMBER(net_hedge, NET.hedge_percent)
+NUMBER(net_join, NET.join)
+NUMBER(net_lag_max, NET.lag_max)
 NUMBER(net_deadline, NET.deadline_ms)
 NUMBER(net_attempts, NET.attempts)
 NUMBER(net_linger, NET.linger_ms)
@@ -39,7 +48,11 @@ NUMBER(ep_response_bytes, EP.response_bytes)
 NUMBER(ep_timeout, EP.timeout_ms)
 NUMBER(ep_connect_timeout, EP.connect_timeout_ms)
 NUMBER(ep_idle, EP.idle_ms)
+NUMBER(ep_batch_cost, EP.batch_cost)
+NUMBER(ep_start, EP.start_per_s)
+NUMBER(ep_learn, EP.learn)
 NUMBER(ep_n_limits, EP.n_limits)
+NUMBER(limit_each, EP.n_limits == 0 ? 0 : EP.limits[0].each)
 NUMBER(ep_n_headers, EP.n_headers)
 NUMBER(ep_n_weights, EP.n_weights)
 NUMBER(limit_count, EP.n_limits == 0 ? 0 : EP.limits[0].count)
@@ -48,6 +61,7 @@ NUMBER(limit_unit, EP.n_limits == 0 ? RPCFAN_REQUESTS : EP.limits[0].unit)
 NUMBER(limit_n_methods, EP.n_limits == 0 ? 0 : EP.limits[0].n_methods)
 NUMBER(weight_value, EP.n_weights == 0 ? 99 : EP.weights[0].weight)
 
+TEXT(account_name, o->n_accounts == 0 ? NULL : o->accounts[0].name)
 TEXT(net_name, NET.name)
 TEXT(net_once, NET.n_once == 0 ? NULL : NET.once[NET.n_once - 1])
 TEXT(ep_name, EP.name)
@@ -76,6 +90,17 @@ static const struct {
     {TOP, "log_level: error", top_log_level, RPCFAN_LOG_ERROR},
     {TOP, "log_level: info", top_log_level, RPCFAN_LOG_INFO},
     {TOP, "log_level: debug", top_log_level, RPCFAN_LOG_DEBUG},
+    {TOP, "accounts: [{name: a, limits: [1/s]}, {name: b, limits: [1/s]}]", top_n_accounts, 2},
+    {TOP, "accounts: [{name: a, limits: [7w/s, {count: 1, window: s}]}]", account_n_limits, 2},
+    {TOP, "accounts: [{name: a, limits: [7w/s]}]", account_count, 7},
+    {NETWORK, "policy: failover", net_policy, RPCFAN_FAILOVER},
+    {NETWORK, "policy: first", net_policy, RPCFAN_FIRST},
+    {NETWORK, "policy: broadcast", net_policy, RPCFAN_BROADCAST},
+    {NETWORK, "quorum: 1", net_quorum, 1},
+    {NETWORK, "split: range", net_split, RPCFAN_SPLIT_RANGE},
+    {NETWORK, "hedge: 5%", net_hedge, 5},
+    {NETWORK, "join: true", net_join, 1},
+    {NETWORK, "lag_max: 12", net_lag_max, 12},
     {NETWORK, "family: evm", net_family, RPCFAN_EVM},
     {NETWORK, "family: solana", net_family, RPCFAN_SOLANA},
     {NETWORK, "deadline: 2m", net_deadline, 120000},
@@ -91,6 +116,12 @@ static const struct {
     {ENDPOINT, "batch: 100", ep_batch, 100},
     {ENDPOINT, "batch: \"100\"", ep_batch, 100},
     {ENDPOINT, "batch_bytes: 1MB", ep_batch_bytes, 1000000},
+    {ENDPOINT, "batch_cost: 2", ep_batch_cost, 2},
+    {ENDPOINT, "start: 20", ep_start, 20},
+    {ENDPOINT, "learn: false", ep_learn, 0},
+    {ENDPOINT, "profile: geth", ep_batch, 1000},
+    {ENDPOINT, "limits: [40/10s/each]", limit_each, 1},
+    {ENDPOINT, "limits: [{count: 7, window: 1m, each: true}]", limit_each, 1},
     {ENDPOINT, "response_bytes: 128MiB", ep_response_bytes, 128 * 1024 * 1024},
     {ENDPOINT, "timeout: 1.5s", ep_timeout, 1500},
     {ENDPOINT, "connect_timeout: 900ms", ep_connect_timeout, 900},
@@ -117,6 +148,7 @@ static const struct {
     const char *(*read)(const struct rpcfan_options *o);
     const char *want;
 } texts[] = {
+    {TOP, "accounts: [{name: key1, limits: [1/s]}]", account_name, "key1"},
     {NETWORK, "once: [my_send, other_send]", net_once, "other_send"},
     {ENDPOINT, "name: helius", ep_name, "helius"},
     {ENDPOINT, "unix_socket: /run/node.sock", ep_socket, "/run/node.sock"},
@@ -213,6 +245,31 @@ static void test_names_are_made_where_none_is_given(void **state)
     rf_config_free(cfg);
 }
 
+/* Endpoints of different networks share an account by its name, whatever comes first in the file.
+ */
+static void test_accounts_are_shared_by_name(void **state)
+{
+    (void)state;
+    struct rf_config *cfg =
+        config_good("networks:\n"
+                    "  - policy: quorum\n"
+                    "    endpoints: [{url: http://a, account: key}, {url: http://b}]\n"
+                    "  - endpoints: [{url: http://c, account: key}]\n"
+                    "accounts:\n"
+                    "  - {name: other, limits: [1/1s]}\n"
+                    "  - {name: key, limits: [\"5/1s:a*\", 100w/10s]}\n");
+    const struct rpcfan_options *o = rf_config_options(cfg);
+    assert_int_equal(NET.policy, RPCFAN_QUORUM);
+    assert_int_equal(o->n_accounts, 2);
+    assert_int_equal(o->accounts[1].size, sizeof(struct rpcfan_account_options));
+    assert_int_equal(o->accounts[1].n_limits, 2);
+    assert_string_equal(o->accounts[1].limits[0].methods[0], "a*");
+    assert_string_equal(EP.account, "key");
+    assert_null(NET.endpoints[1].account);
+    assert_string_equal(o->networks[1].endpoints[0].account, "key");
+    rf_config_free(cfg);
+}
+
 /* One list, anchored inside an ignored and inside a loaded value, used again in both. */
 static void test_aliases_repeat_values(void **state)
 {
@@ -288,11 +345,14 @@ static void test_load_out_of_memory(void **state)
 {
     (void)state;
     static const char yaml[] = "log_level: info\n"
+                               "accounts: [{name: acc, limits: [\"1/s:m\"]}]\n"
                                "networks:\n"
                                "  - family: evm\n"
                                "    once: [a]\n"
                                "    endpoints:\n"
                                "      - url: &u http://a\n"
+                               "        account: acc\n"
+                               "        profile: alchemy\n"
                                "        cacert: x.pem\n"
                                "        headers: {A: b}\n"
                                "        limits: [\"1/s:m,n\", {count: 1,window: s, methods: [o]}]\n"
@@ -312,7 +372,7 @@ static void test_load_out_of_memory(void **state)
         assert_int_equal(rc, RPCFAN_ENOMEM);
         assert_string_equal(err.text, "out of memory");
         assert_null(cfg);
-        assert_true(n < 1000);
+        assert_true(n < 2000);
     }
     assert_true(n > 30);
 }
@@ -324,6 +384,7 @@ int main(void)
         cmocka_unit_test(test_text_keys_reach_options),
         cmocka_unit_test(test_defaults_are_the_library_s),
         cmocka_unit_test(test_names_are_made_where_none_is_given),
+        cmocka_unit_test(test_accounts_are_shared_by_name),
         cmocka_unit_test(test_aliases_repeat_values),
         cmocka_unit_test(test_variables_are_put_in_everywhere),
         cmocka_unit_test(test_load_out_of_memory),

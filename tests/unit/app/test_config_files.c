@@ -61,15 +61,15 @@ static void test_example_solana_public(void **state)
     const struct rpcfan_endpoint_options *ep = &o->networks[0].endpoints[0];
     assert_int_equal(o->networks[0].family, RPCFAN_SOLANA);
     assert_string_equal(ep->name, "public");
-    assert_int_equal(ep->n_limits, 13);
+    assert_int_equal(ep->n_limits, 2);
     assert_int_equal(ep->limits[0].count, 100);
     assert_int_equal(ep->limits[0].window_ms, 10000);
     assert_int_equal(ep->limits[0].n_methods, 0);
-    for (size_t i = 1; i < ep->n_limits; i++) {
-        assert_int_equal(ep->limits[i].count, 40);
-        assert_int_equal(ep->limits[i].window_ms, 10000);
-        assert_int_equal(ep->limits[i].n_methods, 1);
-    }
+    assert_int_equal(ep->limits[1].count, 40);
+    assert_int_equal(ep->limits[1].window_ms, 10000);
+    assert_int_equal(ep->limits[1].n_methods, 0);
+    assert_int_equal(ep->limits[1].each, 1);
+    assert_int_equal(ep->batch_bytes, 50 * 1024);
     rf_config_free(cfg);
 }
 
@@ -86,14 +86,21 @@ static void test_example_evm_multi(void **state)
     const struct rpcfan_network_options *eth = &o->networks[0];
     assert_int_equal(eth->n_endpoints, 4);
     assert_string_equal(eth->endpoints[0].url, "https://eth-mainnet.g.alchemy.com/v2/alk");
-    assert_int_equal(eth->endpoints[1].n_weights, eth->endpoints[0].n_weights);
+    assert_int_equal(o->n_accounts, 1);
+    assert_string_equal(eth->endpoints[0].account, "alchemy");
+    assert_int_equal(eth->endpoints[0].n_limits, 0);
+    assert_int_equal(eth->endpoints[0].batch, 50);
+    assert_int_equal(eth->endpoints[1].limits[0].count, 4000);
+    assert_int_equal(eth->endpoints[1].batch_cost, 1);
     assert_int_equal(eth->endpoints[1].limits[0].unit, RPCFAN_WEIGHT);
     assert_string_equal(eth->endpoints[2].url, "https://example.quiknode.pro/");
     assert_string_equal(eth->endpoints[2].headers[0], "Authorization: Bearer qnt");
     assert_int_equal(eth->endpoints[3].priority, 2);
     assert_string_equal(o->networks[1].endpoints[0].url,
                         "https://base-mainnet.g.alchemy.com/v2/alk");
-    assert_int_equal(o->networks[1].endpoints[0].n_weights, eth->endpoints[0].n_weights);
+    assert_string_equal(o->networks[1].endpoints[0].account, "alchemy");
+    assert_int_equal(o->networks[1].endpoints[0].n_weights, eth->endpoints[0].n_weights - 2);
+    assert_int_equal(o->networks[1].endpoints[1].batch, 10);
     rf_config_free(cfg);
 
     unsetenv("INFURA_KEY");
@@ -206,6 +213,29 @@ static void test_file_secret_twice(void **state)
     unlink(path);
 }
 
+/* rules: the text of a file beside the configuration, whatever is in it. */
+static void test_file_rules(void **state)
+{
+    (void)state;
+    static const char yaml[] = "networks: [{endpoints: [{url: http://a}]}]\nrules: my.rules\n";
+    static const char rules[] = "# one\nstatus 418 -> fail ${NOT_A_VARIABLE}\n";
+    char config[sizeof path];
+    strcpy(config, write_file("c.yaml", yaml, sizeof yaml - 1));
+    load_bad(config, RPCFAN_EIO, ":2: rules: the file cannot be opened: No such file or directory");
+    write_file("my.rules", "a\0b", 3);
+    load_bad(config, RPCFAN_ECONFIG, ":2: rules: the file is not text: it holds a NUL byte");
+    write_file("my.rules", rules, sizeof rules - 1);
+    struct rf_config *cfg = load_good(config);
+    assert_string_equal(rf_config_options(cfg)->rules, rules);
+    rf_config_free(cfg);
+    write_file("my.rules", "", 0);
+    cfg = load_good(config);
+    assert_string_equal(rf_config_options(cfg)->rules, "");
+    rf_config_free(cfg);
+    unlink(path);
+    unlink(config);
+}
+
 /* Reading fails at each allocation in turn; the file is closed and nothing leaks. */
 static void test_file_out_of_memory(void **state)
 {
@@ -213,7 +243,8 @@ static void test_file_out_of_memory(void **state)
     char yaml[512], config[sizeof path], secret[sizeof path];
     snprintf(yaml, sizeof yaml,
              "networks:\n  - endpoints:\n      - url: http://a\n"
-             "        jwt_secret_file: jwt.hex\n");
+             "        jwt_secret_file: jwt.hex\n"
+             "rules: jwt.hex\n");
     strcpy(config, write_file("c.yaml", yaml, strlen(yaml)));
     strcpy(secret, write_file("jwt.hex", HEX64, 64));
     uint64_t n = 1;
@@ -238,11 +269,17 @@ static void test_file_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_example_solana_public), cmocka_unit_test(test_example_evm_multi),
-        cmocka_unit_test(test_example_local_node),    cmocka_unit_test(test_file_missing),
-        cmocka_unit_test(test_file_directory),        cmocka_unit_test(test_file_empty),
-        cmocka_unit_test(test_file_binary),           cmocka_unit_test(test_file_huge),
-        cmocka_unit_test(test_file_secret),           cmocka_unit_test(test_file_secret_twice),
+        cmocka_unit_test(test_example_solana_public),
+        cmocka_unit_test(test_example_evm_multi),
+        cmocka_unit_test(test_example_local_node),
+        cmocka_unit_test(test_file_missing),
+        cmocka_unit_test(test_file_directory),
+        cmocka_unit_test(test_file_empty),
+        cmocka_unit_test(test_file_binary),
+        cmocka_unit_test(test_file_huge),
+        cmocka_unit_test(test_file_secret),
+        cmocka_unit_test(test_file_secret_twice),
+        cmocka_unit_test(test_file_rules),
         cmocka_unit_test(test_file_out_of_memory),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

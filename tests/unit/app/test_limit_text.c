@@ -17,20 +17,27 @@ static const struct {
     enum rpcfan_unit unit;
     size_t n_methods;
     const char *first, *last;
+    int each;
 } good[] = {
-    {"100/10s", 100, 10000, RPCFAN_REQUESTS, 0, NULL, NULL},
-    {"1/1ms", 1, 1, RPCFAN_REQUESTS, 0, NULL, NULL},
-    {"300/m", 300, 60000, RPCFAN_REQUESTS, 0, NULL, NULL},
-    {"10/s", 10, 1000, RPCFAN_REQUESTS, 0, NULL, NULL},
-    {"5/1.5s", 5, 1500, RPCFAN_REQUESTS, 0, NULL, NULL},
-    {"500w/1s", 500, 1000, RPCFAN_WEIGHT, 0, NULL, NULL},
-    {"100000/31d", 100000, UINT64_C(2678400000), RPCFAN_REQUESTS, 0, NULL, NULL},
-    {"18446744073709551615/1s", UINT64_MAX, 1000, RPCFAN_REQUESTS, 0, NULL, NULL},
+    {"100/10s", 100, 10000, RPCFAN_REQUESTS, 0, NULL, NULL, 0},
+    {"1/1ms", 1, 1, RPCFAN_REQUESTS, 0, NULL, NULL, 0},
+    {"300/m", 300, 60000, RPCFAN_REQUESTS, 0, NULL, NULL, 0},
+    {"10/s", 10, 1000, RPCFAN_REQUESTS, 0, NULL, NULL, 0},
+    {"5/1.5s", 5, 1500, RPCFAN_REQUESTS, 0, NULL, NULL, 0},
+    {"500w/1s", 500, 1000, RPCFAN_WEIGHT, 0, NULL, NULL, 0},
+    {"100000/31d", 100000, UINT64_C(2678400000), RPCFAN_REQUESTS, 0, NULL, NULL, 0},
+    {"18446744073709551615/1s", UINT64_MAX, 1000, RPCFAN_REQUESTS, 0, NULL, NULL, 0},
     {"40/10s:getProgramAccounts", 40, 10000, RPCFAN_REQUESTS, 1, "getProgramAccounts",
-     "getProgramAccounts"},
-    {"40/10s:a,b,getTokenAccountsBy*", 40, 10000, RPCFAN_REQUESTS, 3, "a", "getTokenAccountsBy*"},
-    {"7w/1s: a ,\tb* ", 7, 1000, RPCFAN_WEIGHT, 2, "a", "b*"},
-    {"7/1s:*", 7, 1000, RPCFAN_REQUESTS, 1, "*", "*"},
+     "getProgramAccounts", 0},
+    {"40/10s:a,b,getTokenAccountsBy*", 40, 10000, RPCFAN_REQUESTS, 3, "a", "getTokenAccountsBy*",
+     0},
+    {"7w/1s: a ,\tb* ", 7, 1000, RPCFAN_WEIGHT, 2, "a", "b*", 0},
+    {"7/1s:*", 7, 1000, RPCFAN_REQUESTS, 1, "*", "*", 0},
+    {"40/10s/each", 40, 10000, RPCFAN_REQUESTS, 0, NULL, NULL, 1},
+    {"40w/m/each", 40, 60000, RPCFAN_WEIGHT, 0, NULL, NULL, 1},
+    {"40/10s/each:get*,each", 40, 10000, RPCFAN_REQUESTS, 2, "get*", "each", 1},
+    {"40/10s:each", 40, 10000, RPCFAN_REQUESTS, 1, "each", "each", 0},
+    {"40/10s:each/each", 40, 10000, RPCFAN_REQUESTS, 1, "each/each", "each/each", 0},
 };
 
 static const char *const bad[] = {
@@ -61,6 +68,14 @@ static const char *const bad[] = {
     "1/1s:a\"b",
     "1/q",
     "1/1s/2",
+    "1/1s/",
+    "1/1s/eac",
+    "1/1s/each:",
+    "1/1s/eachx",
+    "1/1s/each/each",
+    "1/1s/Each",
+    "1//each",
+    "1/each",
     "18446744073709551616/1s",
     "1/100000000000000000000000000000000000000000000s",
 };
@@ -74,7 +89,8 @@ static void test_limit_forms(void **state)
         if (rf_limit_parse(good[i].text, &lim, &err) != RPCFAN_OK)
             fail_msg("%s: %s", good[i].text, err.text);
         if (lim.count != good[i].count || lim.window_ms != good[i].window_ms ||
-            lim.unit != good[i].unit || lim.n_methods != good[i].n_methods)
+            lim.unit != good[i].unit || lim.n_methods != good[i].n_methods ||
+            lim.each != good[i].each)
             fail_msg("%s: %llu in %llu ms", good[i].text, (unsigned long long)lim.count,
                      (unsigned long long)lim.window_ms);
         if (lim.n_methods > 0) {

@@ -129,6 +129,89 @@ static void test_options_urls_make_an_ad_hoc_network(void **state)
     rf_globals_fini(&g);
 }
 
+static void test_options_of_fan_out(void **state)
+{
+    (void)state;
+    struct rf_globals g = {0};
+    struct rf_cli cli;
+    must_take(&g, "url", "http://127.0.0.1:1");
+    must_take(&g, "url", "http://127.0.0.1:2");
+    must_take(&g, "url", "http://127.0.0.1:3");
+    must_take(&g, "policy", "quorum");
+    must_take(&g, "quorum", "3");
+    must_take(&g, "split", "range");
+    must_take(&g, "hedge", "7%");
+    must_take(&g, "join", NULL);
+    must_take(&g, "start", "25");
+    must_take(&g, "state", "x.state");
+    must_take(&g, "rate", "40/10s/each");
+    assert_int_equal(rf_globals_build(&g, &cli, NULL), RPCFAN_OK);
+    assert_int_equal(cli.policy, RPCFAN_QUORUM);
+    assert_int_equal(cli.quorum, 3);
+    assert_int_equal(cli.split, RPCFAN_SPLIT_RANGE);
+    assert_string_equal(cli.state_path, "x.state");
+    const struct rpcfan_network_options *net = rf_cli_network(&cli);
+    assert_int_equal(net->hedge_percent, 7);
+    assert_int_equal(net->join, 1);
+    assert_int_equal(net->endpoints[2].start_per_s, 25);
+    assert_int_equal(net->endpoints[2].limits[0].each, 1);
+    rf_globals_fini(&g);
+}
+
+/* The profile lies below what the command line says. */
+static void test_options_profile_of_an_ad_hoc_network(void **state)
+{
+    (void)state;
+    struct rf_globals g = {0};
+    struct rf_cli cli;
+    must_take(&g, "url", "http://127.0.0.1:1");
+    must_take(&g, "url", "http://127.0.0.1:2");
+    must_take(&g, "profile", "op-public");
+    must_take(&g, "batch", "4");
+    assert_int_equal(rf_globals_build(&g, &cli, NULL), RPCFAN_OK);
+    for (int i = 0; i < 2; i++) {
+        const struct rpcfan_endpoint_options *ep = &rf_cli_network(&cli)->endpoints[i];
+        assert_int_equal(ep->limits[0].count, 300);
+        assert_int_equal(ep->batch_bytes, 5000000);
+        assert_int_equal(ep->batch, 4);
+        assert_int_equal(ep->url[strlen(ep->url) - 1], '1' + i);
+    }
+    rf_globals_fini(&g);
+}
+
+/* Options that only go together, or that the network is too small for. */
+static void expect_unbuilt(const char *const *options, unsigned urls, const char *saying)
+{
+    struct rf_globals g = {0};
+    struct rf_cli cli;
+    struct rpcfan_error err = {0};
+    for (unsigned i = 0; i < urls; i++)
+        must_take(&g, "url", "http://127.0.0.1:1");
+    for (size_t i = 0; options[i] != NULL; i += 2)
+        must_take(&g, options[i], options[i + 1]);
+    assert_int_equal(rf_globals_build(&g, &cli, &err), RPCFAN_EINVAL);
+    if (strstr(err.text, saying) == NULL)
+        fail_msg("\"%s\" does not say \"%s\"", err.text, saying);
+    rf_globals_fini(&g);
+}
+
+static void test_options_that_do_not_fit(void **state)
+{
+    (void)state;
+    expect_unbuilt((const char *const[]){"policy", "quorum", NULL}, 1,
+                   "2 endpoints must agree, and there are 1; give more, or a lower --quorum");
+    expect_unbuilt((const char *const[]){"policy", "quorum", "quorum", "3", NULL}, 2,
+                   "3 endpoints must agree, and there are 2");
+    expect_unbuilt((const char *const[]){"quorum", "2", NULL}, 2, "goes with --policy quorum");
+    expect_unbuilt((const char *const[]){"quorum", "2", "policy", "first", NULL}, 2,
+                   "goes with --policy quorum");
+    expect_unbuilt((const char *const[]){"profile", "geth", NULL}, 0, "goes with -u URL");
+    expect_unbuilt((const char *const[]){"profile", "geth", "config", "x.yaml", NULL}, 0,
+                   "the key 'profile'");
+    expect_unbuilt((const char *const[]){"profile", "nobody", NULL}, 1,
+                   "--profile: there is no profile 'nobody'");
+}
+
 static void test_options_without_endpoints_there_are_none(void **state)
 {
     (void)state;
@@ -153,6 +236,17 @@ static void test_options_mistakes_are_told_with_a_remedy(void **state)
     expect_refused("header", "A: b\r\nC: d", "one line");
     expect_refused("rate", "many", "many");
     expect_refused("url", "", "empty");
+    expect_refused("policy", "fastest", "balance, failover, first, quorum, broadcast");
+    expect_refused("policy", "", "balance");
+    expect_refused("quorum", "0", "from 1 to 64");
+    expect_refused("quorum", "65", "from 1 to 64");
+    expect_refused("split", "logs", "range, none");
+    expect_refused("hedge", "5", "such as 5%");
+    expect_refused("hedge", "51%", "0% to 50%");
+    expect_refused("start", "0", "from 1 to 1000000");
+    expect_refused("profile", "", "empty");
+    expect_refused("state", "", "empty");
+    expect_refused("rate", "40/10s/any", "/each");
 }
 
 static void test_options_file_and_url_exclude_each_other(void **state)
@@ -226,6 +320,9 @@ int main(void)
         cmocka_unit_test(test_args_words),
         cmocka_unit_test(test_args_mistakes_are_told_with_a_remedy),
         cmocka_unit_test(test_options_urls_make_an_ad_hoc_network),
+        cmocka_unit_test(test_options_of_fan_out),
+        cmocka_unit_test(test_options_profile_of_an_ad_hoc_network),
+        cmocka_unit_test(test_options_that_do_not_fit),
         cmocka_unit_test(test_options_without_endpoints_there_are_none),
         cmocka_unit_test(test_options_mistakes_are_told_with_a_remedy),
         cmocka_unit_test(test_options_file_and_url_exclude_each_other),
