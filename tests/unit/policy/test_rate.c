@@ -42,7 +42,7 @@ static void test_ramp_window_grows_with_what_is_served(void **state)
     rf_rate_init(&r, 0, 0, false, 0);
     assert_string_equal(rf_rate_phase_name(&r), "ramp");
     assert_true(rf_rate_per_s(&r) == 0);
-    assert_int_equal(send_calls(&r, 100, 0), 16);
+    assert_int_equal(send_calls(&r, 100, 0), 32);
     assert_int_equal(send_calls(&r, 1, 0), 0);
     assert_int_equal(wait_ns, RF_NEVER); /* only a completion frees room */
     rf_rate_settle(&r, 8, RF_RATE_SERVED, RF_MS);
@@ -62,7 +62,26 @@ static void test_ramp_window_not_grown_while_unused(void **state)
         assert_int_equal(send_calls(&r, 4, s * RF_SEC), 4);
         rf_rate_settle(&r, 4, RF_RATE_SERVED, s * RF_SEC);
     }
-    assert_int_equal(rf_rate_room(&r, 1000, 3600 * RF_SEC, &wait_ns), 16);
+    assert_int_equal(rf_rate_room(&r, 1000, 3600 * RF_SEC, &wait_ns), 32);
+}
+
+/* A 429 at a few calls a second is no reason to stay there: those were all that were asked for. */
+static void test_first_refusal_after_hardly_any_use(void **state)
+{
+    (void)state;
+    struct rf_rate r;
+    rf_rate_init(&r, 0, 0, false, 0);
+    for (uint64_t s = 0; s < 600; s++) {
+        send_calls(&r, 2, s * RF_SEC);
+        rf_rate_settle(&r, 2, RF_RATE_SERVED, s * RF_SEC);
+    }
+    send_calls(&r, 1, 600 * RF_SEC);
+    rf_rate_settle(&r, 1, RF_RATE_REFUSED, 600 * RF_SEC);
+    assert_true(rf_rate_refused(&r, 600 * RF_SEC, RF_SEC, 600 * RF_SEC));
+    assert_true(near(rf_rate_per_s(&r), 5));
+    rf_rate_resume(&r, 601 * RF_SEC);
+    serve_all(&r, 601 * RF_SEC, 611 * RF_SEC);
+    assert_true(rf_rate_per_s(&r) > 100); /* ten seconds of demand later */
 }
 
 static void test_first_refusal_learns_from_hint(void **state)
@@ -299,6 +318,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ramp_window_grows_with_what_is_served),
         cmocka_unit_test(test_ramp_window_not_grown_while_unused),
+        cmocka_unit_test(test_first_refusal_after_hardly_any_use),
         cmocka_unit_test(test_first_refusal_learns_from_hint),
         cmocka_unit_test(test_first_refusal_without_hint_counts_a_second),
         cmocka_unit_test(test_refused_before_served_is_blind),
