@@ -86,11 +86,11 @@ void bars_deadline(void)
     uint64_t p99 = bars_quantile(c->late_ns, c->n_late, 0.99);
     bars_at_most("14", name, "sends past the deadline", 0, (double)late);
     bars_at_most("14", name, "callback late, p99, ms", 10, (double)p99 / 1e6);
-    bars_note("%llu calls, %llu answered well, %llu out of time; %llu sends, the latest %.2f ms "
-              "late; callbacks at most %.1f ms late",
-              (unsigned long long)c->started, (unsigned long long)c->ok,
-              (unsigned long long)c->n_late, (unsigned long long)sent, (double)worst_ns / 1e6,
-              (double)bars_quantile(c->late_ns, c->n_late, 1) / 1e6);
+    bars_note("%llu calls taken and %llu turned away, %llu answered well, %llu out of time; "
+              "%llu sends, the latest %.2f ms late; callbacks at most %.1f ms late",
+              (unsigned long long)c->started, (unsigned long long)c->busy,
+              (unsigned long long)c->ok, (unsigned long long)c->n_late, (unsigned long long)sent,
+              (double)worst_ns / 1e6, (double)bars_quantile(c->late_ns, c->n_late, 1) / 1e6);
     crowd_fini(c);
     free(c);
 }
