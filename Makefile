@@ -187,7 +187,7 @@ tsan: ## thread sanitizer
 ubsan: ## undefined-behaviour sanitizer alone
 	$(Q)$(MAKE) BUILD=$(BUILD)/ubsan SANITIZE=undefined sanitized
 sanitized: all $(UNIT_BIN) $(SCEN_BIN) $(INT_BIN)
-	$(Q)UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 scripts/run-tests sanitized $(UNIT_BIN) $(SCEN_BIN) $(INT_BIN)
+	$(Q)UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 scripts/run-tests sanitized $(filter-out %_sim,$(UNIT_BIN)) $(SCEN_BIN) $(INT_BIN)
 
 valgrind: $(UNIT_BIN) $(SCEN_BIN) ## unit tests and scenarios under valgrind
 	$(Q)for t in $(filter-out %_props %_accounting %_random %_sim,$(UNIT_BIN)) $(SCEN_BIN); do \
