@@ -6,8 +6,8 @@
 #include "table.h"
 
 /* Everything that can go wrong does, at once: five nodes with every fault at large, each with a
- * limit of another kind, refused in another shape; outages; batch caps; cancels. And everything that
- * makes more requests of a call, or fewer, is on: hedges, joins. */
+ * limit of another kind, refused in another shape; outages; batch caps; cancels. And everything
+ * that makes more requests of a call, or fewer, is on: hedges, joins. */
 static void set_faults(struct stage *s, struct rf_vlimit *account)
 {
     static const struct rf_voutage outages[] = {
