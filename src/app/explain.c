@@ -27,8 +27,9 @@ static struct rf_answer answer_of(const struct rf_explain *e, uint32_t batch)
 
 static bool is_error(const struct rf_explain *e, const struct rf_member *m)
 {
-    bool null = m->error_len == 4 && memcmp(e->body.data + m->error_at, "null", 4) == 0;
-    return m->error_len > 0 && !null && !m->twice;
+    struct rpcfan_slice error = part_of(e, m->error_at, m->error_len);
+    bool null = error.data != NULL && error.len == 4 && memcmp(error.data, "null", 4) == 0;
+    return error.len > 0 && !null && !m->twice;
 }
 
 /* One response object. `whole`: it stands for all calls of a batch. */

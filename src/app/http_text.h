@@ -7,11 +7,11 @@
 
 /** A response. Zero-initialised is one without status, headers and body. */
 struct rf_http_text {
-    int status;                /* 0: there was no status line */
-    struct rpcfan_slice body;  /* into the text */
-    char retry_after[128];     /* "": absent */
-    char date[64];             /* "": absent */
-    char encoding[32];         /* Content-Encoding; "": absent or identity */
+    int status;               /* 0: there was no status line */
+    struct rpcfan_slice body; /* into the text */
+    char retry_after[128];    /* "": absent */
+    char date[64];            /* "": absent */
+    char encoding[32];        /* Content-Encoding; "": absent or identity */
 };
 
 /** Take one header line, `len` bytes without its end. @return false where it has no colon, or

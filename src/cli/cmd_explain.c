@@ -119,7 +119,8 @@ static enum rpcfan_err take(struct request *r, int key, const char *value, struc
     case OPT_PARAMS:
         r->params = value;
         if (rf_json_check(value, strlen(value), RF_SCAN_DEPTH, NULL) != RPCFAN_OK)
-            return rf_fail(err, RPCFAN_EINVAL, "--params: it is not JSON; give an array, in quotes");
+            return rf_fail(err, RPCFAN_EINVAL,
+                           "--params: it is not JSON; give an array, in quotes");
         break;
     case OPT_BATCH:
         if (!read_number(value, 1, BATCH_MAX, &r->batch))

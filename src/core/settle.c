@@ -43,6 +43,10 @@ static struct rf_answer answer_of(const struct rf_settle *s, struct rpcfan_slice
                           .batch = ex->n > 1,
                           .error = error,
                           .retry_after_ns = ex->reply.retry_after_ns};
+    if (ex->n == 1 && ex->call[0] != NULL) {
+        a.method = rf_call_method(ex->call[0]);
+        a.params = rf_call_params(ex->call[0]);
+    }
     return a;
 }
 

@@ -216,9 +216,10 @@ static bool close_object(struct canon *c, const struct level *l)
 {
     bool ok = true;
     end_member(c, l);
-    struct member *m = AT(c->pending, struct member, l->pending);
     size_t n = LEN(c->pending, struct member) - l->pending;
+    struct member *m = n > 0 ? AT(c->pending, struct member, l->pending) : NULL;
     size_t n_objects = LEN(c->objects, struct object);
+    size_t keys_len = n > 0 ? m[0].key : c->keys.len; /* before the sort */
     rf_buf_char(c->out, '}');
     if (n == 0 || (l->obj + 1 == n_objects && in_order(c->keys.data, m, n))) {
         c->objects.len = l->obj * sizeof(struct object); /* it is as it should be */
@@ -228,12 +229,7 @@ static bool close_object(struct canon *c, const struct level *l)
         o->obj_end = n_objects;
         ok = keep_members(c, o, m, n);
     }
-    if (n > 0) {
-        size_t first_key = m[0].key;
-        for (size_t i = 1; i < n; i++)
-            first_key = m[i].key < first_key ? m[i].key : first_key;
-        c->keys.len = first_key;
-    }
+    c->keys.len = keys_len;
     c->pending.len = l->pending * sizeof(struct member);
     return ok;
 }

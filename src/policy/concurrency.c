@@ -25,7 +25,7 @@
  * | PROBE_SOON     | 3 s     | from the first guess to the first dip, and to the next dip after |
  * |                |         | one that showed less than DIP_LOWER = 0.9 of what was believed   |
  * | PROBE_LEAST    | 60 s    | between dips, and up to PROBE_SPREAD = 60 s more                 |
- * | SHRUNK_MOST    | 10      | windows that shrank in a row: dip now, the path may have changed |
+ * | SHRUNK_MOST    | 6       | windows that shrank in a row: dip now, the path may have changed |
  * | DIP_DEPTH      | 0.75    | of what fills the node: else a dip would learn its own queue     |
  * | DIP_MOST       | 10 s    | a dip ends, whatever was measured                                |
  *
@@ -50,7 +50,7 @@
 #define PROBE_LEAST_NS (60 * RF_SEC)
 #define PROBE_SPREAD_NS (60 * RF_SEC)
 #define QUEUE_AIM 4.5
-#define SHRUNK_MOST 10
+#define SHRUNK_MOST 6
 #define DIP_DEPTH 0.75
 #define DIP_LOWER 0.9
 #define DIP_MOST_NS (10 * RF_SEC)

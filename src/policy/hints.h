@@ -21,8 +21,9 @@ uint64_t rf_retry_after(const char *value, const char *date, int64_t wall_s);
 bool rf_http_date(const char *text, int64_t *seconds);
 
 /**
- * Hints in a body's text: "retry in 10s", "retry in 10m0s", "try again in 250 ms", "reset in
- * 60 seconds", and a `backoff_seconds` member at any depth; the longest of them. A number without a unit is none.
+ * Hints in a body's text: "retry in 10s", "retry in 10m0s", "try again in 250 ms", "reset in 60
+ * seconds", and a `backoff_seconds` member at any depth; the longest of them. A number without
+ * a unit is none.
  * @return ns clamped as above, or RF_NEVER.
  */
 uint64_t rf_hint_in_text(const char *text, size_t len);

@@ -1,25 +1,28 @@
 /* rate.c - the learned rate of an endpoint whose limit is unknown, shrinking or shared.
  *
- * Example: a server permits 10 calls/s, counted over 10 s, and says so nowhere. Ramp: 16 calls in
- * flight, and a quarter of a call more for each one served. After 0.5 s it has served 100 and
- * refuses with "Retry-After: 10"; about 30 calls more were on their way and are refused too. It
- * took 100 in 0.5 s and will take none for 10 s: 100 / 10.5 = 9.5/s is the ceiling, and the rate
- * 0.9 * 9.5 = 8.6/s. The other 29 refusals are of the same epoch and cut nothing. After the pause
- * one call goes alone, and when it is served, a call each 117 ms. In half a second the rate is back
- * at 0.97 of the ceiling, 9.2/s; there it holds. 15 s after the pause it begins to probe upward, by
- * 0.25 % a second, doubling each 10 s to at most 4 %; past 10/s after some 40 s the next refusal
- * comes, a single call in about 400.
+ * Example: a server permits 10 calls/s, counted over 10 s, and says so nowhere. Ramp: 32 calls in
+ * flight, and a quarter of a call more for each one served. After 0.4 s it has served 100 and
+ * refuses with "Retry-After: 10"; 30 calls more are on their way and are refused too. It took 100
+ * (and one for the rounding) in 0.4 s and will take none for 10 s: 101 / 10.4 = 9.7/s is the
+ * ceiling, and the rate 0.9 * 9.7 = 8.7/s. The other refusals are of the same epoch and cut
+ * nothing. After the pause one call goes alone, and when it is served, a call each 115 ms. Half a
+ * second later the rate is back at 0.97 of the ceiling, 9.4/s; there it holds. 15 s after the pause
+ * it begins to probe upward, by 0.25 % a second, doubling each 10 s to at most 4 %. So each 30 s or
+ * so it meets the limit again, and one call in about 300 is refused.
  *
  * | constant        | value    | why                                                             |
  * |-----------------|----------|-----------------------------------------------------------------|
  * | TOLERANCE       | 10 ms    | GCRA: a late timer is made up for                               |
  * | LATE            | 50 ms    | what a sender held up by full slots may catch up on at once: a  |
  * |                 |          | node with a round trip of 1 s gets 4 times as much, others same |
- * | WINDOW_START    | 16       | calls in flight when the ramp begins                            |
+ * | WINDOW_START    | 32       | calls in flight when the ramp begins: a whole batch, and more   |
  * | WINDOW_STEP     | 0.25     | a call served while ramping: bounds what the end of it wastes   |
  * | RATE_MIN        | 0.02/s   | 1,000 clients may share a few calls a second                    |
  * | RATE_MAX        | 10^7/s   | beyond that a pacer is of no use                                |
  * | BLIND_START     | 1/s      | refused before anything was served: all is open                 |
+ * | LOW_START       | 5/s      | refused after fewer than EVIDENCE calls in 10 s: that was the    |
+ * |                 |          | callers' rate and says nothing of the server's; no ceiling then  |
+ * | EVIDENCE        | 50 calls | ... and it grows as if never refused                            |
  * | CUT             | 0.9      | of what the server took, below it until what queued is gone     |
  * | CUT_MOST        | 0.5      | an epoch                                                        |
  * | BARREN_MOST     | 3        | epochs in a row with nothing served between them that cut: from |
@@ -49,12 +52,14 @@
 
 #define TOLERANCE_NS (10 * RF_MS)
 #define LATE_NS (50 * RF_MS)
-#define WINDOW_START 16.0
+#define WINDOW_START 32.0
 #define WINDOW_MAX 1e6
 #define WINDOW_STEP 0.25
 #define RATE_MIN 0.02
 #define RATE_MAX 1e7
 #define BLIND_START 1.0
+#define LOW_START 5.0
+#define EVIDENCE_CALLS 50
 #define CUT 0.9
 #define CUT_MOST 0.5
 #define BARREN_MOST 3
@@ -120,19 +125,22 @@ static void count_served(struct rf_rate *r, uint32_t calls, uint64_t now_ns)
     r->served += calls;
 }
 
+static uint64_t served_of_late(const struct rf_rate *r, uint64_t now_ns)
+{
+    uint64_t calls = 0;
+    for (size_t i = 0; i < RF_RATE_SECONDS; i++)
+        calls += r->ring[i].second + SPAN_S > now_ns / RF_SEC ? r->ring[i].calls : 0;
+    return calls;
+}
+
 /* Calls a second that were served in the last seconds, and one more: over a short time or at a low
  * rate a paced sender's count is short by up to one. */
 static double accepted(const struct rf_rate *r, double extra_s, uint64_t now_ns)
 {
-    uint64_t second = now_ns / RF_SEC, calls = 0;
-    for (size_t i = 0; i < RF_RATE_SECONDS; i++) {
-        if (r->ring[i].second + SPAN_S > second)
-            calls += r->ring[i].calls;
-    }
     double span = SPAN_S - 1 + seconds(now_ns % RF_SEC);
     double lived = seconds(rf_time_sub(now_ns, rf_min_u64(r->first_ns, now_ns)));
     span = (lived < span ? lived : span) + extra_s;
-    return ((double)calls + 1) / (span > 1 ? span : 1);
+    return ((double)served_of_late(r, now_ns) + 1) / (span > 1 ? span : 1);
 }
 
 void rf_rate_init(struct rf_rate *r, double start_per_s, double max_per_s, bool known,
@@ -310,6 +318,20 @@ static void start_blind(struct rf_rate *r, uint64_t now_ns)
     set_phase(r, RF_RATE_LEARNED, now_ns);
 }
 
+/* Refused after so few calls that their rate was the callers' and not the server's. */
+static bool hardly_used(const struct rf_rate *r, uint64_t now_ns)
+{
+    return r->phase == RF_RATE_RAMP && served_of_late(r, now_ns) < EVIDENCE_CALLS;
+}
+
+static void start_low(struct rf_rate *r, uint64_t hint_ns, uint64_t now_ns)
+{
+    double per_s = CUT * first_estimate(r, hint_ns, now_ns);
+    r->per_s = bound(r, per_s > LOW_START ? per_s : LOW_START);
+    r->tat_ns = rf_max_u64(r->tat_ns, now_ns);
+    set_phase(r, RF_RATE_LEARNED, now_ns);
+}
+
 static void cut(struct rf_rate *r, uint64_t hint_ns, uint64_t now_ns)
 {
     bool unknown = r->phase == RF_RATE_RAMP || (r->phase == RF_RATE_OFF && r->max_per_s <= 0);
@@ -326,6 +348,10 @@ static void begin_epoch(struct rf_rate *r, uint64_t hint_ns, uint64_t now_ns)
 {
     if (r->served == 0) {
         start_blind(r, now_ns);
+        return;
+    }
+    if (hardly_used(r, now_ns)) {
+        start_low(r, hint_ns, now_ns);
         return;
     }
     bool barren = r->epochs > 0 && r->served == r->served_at_cut;

@@ -22,8 +22,7 @@ static inline void rf_rate_hint_init(struct rf_rate_hint *h)
 }
 
 #define RF_RATE_ITEMS 8 /* of one list; a field with more of them is ignored */
-#define RF_RATE_SPANS 6 /* X-RateLimit-Limit, and -Second, -Minute, -Hour, -Day, -Month behind it  \
-                         */
+#define RF_RATE_SPANS 6 /* X-RateLimit-Limit; with -Second, -Minute, -Hour, -Day, -Month */
 
 /** An entry of RateLimit-Policy. */
 struct rf_rate_policy {

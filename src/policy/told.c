@@ -347,11 +347,15 @@ struct rf_told_rate rf_told_rate(const char *text, size_t len)
     struct rf_told_rate r = rate_of_unit(text, len);
     if (r.count == 0)
         r = rate_of_rps(text, len);
-    for (const char *p = text; r.count == 0 && p < end; p++) {
+    /* Of several the slowest: the others are what was used, or what more money buys. */
+    for (const char *p = r.count == 0 ? text : end; p < end; p++) {
         bool inside = p > text && (rf_is_digit(p[-1]) || rf_is_letter(p[-1]) || p[-1] == '.' ||
                                    p[-1] == ',' || p[-1] == '/');
+        struct rf_told_rate one = {0};
         if (rf_is_digit(*p) && !inside)
-            r = rate_at((struct rf_cursor){p, end});
+            one = rate_at((struct rf_cursor){p, end});
+        if (one.count > 0 && (r.count == 0 || one.window_ns / one.count > r.window_ns / r.count))
+            r = one;
     }
     if (r.count > 0 && rf_find_nocase(text, len, "credits limited to") != NULL)
         r.credits = true;

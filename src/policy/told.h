@@ -29,8 +29,8 @@ struct rf_told_rate {
 };
 
 /** The rate in "50/second request limit", "credits limited to 6000/sec", "100 requests per 10
- * seconds", `requests_per_unit:1500 unit:MINUTE`, `"allowed_rps":12.5`; zeroed where there is none.
- * Example: 12.5 a second is 125 in 10 s. */
+ * seconds", `requests_per_unit:1500 unit:MINUTE`, `"allowed_rps":12.5`; of several the slowest;
+ * zeroed where there is none. Example: 12.5 a second is 125 in 10 s. */
 struct rf_told_rate rf_told_rate(const char *text, size_t len);
 
 /** The unsigned integer behind `"name":`, at any depth; the first. @return false: none. */

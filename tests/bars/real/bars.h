@@ -54,6 +54,8 @@ void beat_stop(struct beat *b);
 /** Forget the worst turn so far. */
 void beat_reset(struct beat *b);
 
+struct asked;
+
 /** Calls from one loop in one thread. Fill in what stands above `results`, and run. */
 struct crowd {
     const char *name;
@@ -77,7 +79,7 @@ struct crowd {
     /* results */
     struct rf_node *node[CROWD_NODES];
     rpcfan_client_t *client;
-    uint64_t offered, busy, started, answered, ok, wrong;
+    uint64_t busy, started, answered, ok, wrong;
     uint64_t by_err[RPCFAN_ERR_COUNT];
     uint64_t ok_at[CROWD_SECONDS]; /* good answers second by second, on the first node's clock */
     uint64_t *latency_ns;          /* of good answers, in their order; `ok` of them; owned */
@@ -85,6 +87,7 @@ struct crowd {
     uint64_t n_late, cap;
     uint8_t *times;        /* answers of each call; owned */
     uint64_t *deadline_ns; /* of each call; owned */
+    struct asked *kept;    /* with `keep`: what each call was given; owned */
     uint64_t live_end;     /* calls that the core still held at the end */
     uint64_t in_flight_end;
     unsigned fds_before, fds_after, handles_left;

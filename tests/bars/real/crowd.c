@@ -58,11 +58,12 @@ static void on_answer(const rpcfan_result_t *res, void *arg);
 struct asked {
     struct crowd *crowd;
     uint64_t k;
+    struct asked *next;
 };
 
 static void grow(struct crowd *c)
 {
-    if (c->offered < c->cap)
+    if (c->started < c->cap)
         return;
     uint64_t cap = c->cap == 0 ? 65536 : c->cap * 2;
     c->deadline_ns = realloc(c->deadline_ns, cap * sizeof *c->deadline_ns);
@@ -81,7 +82,7 @@ static bool submit(struct crowd *c)
     char params[PARAMS_MAX];
     struct asked *a = bars_alloc(1, sizeof *a);
     a->crowd = c;
-    a->k = c->offered;
+    a->k = c->started;
     if (c->keep)
         grow(c);
     struct rpcfan_request r = {
@@ -96,7 +97,8 @@ static bool submit(struct crowd *c)
     struct rpcfan_error err = {0};
     enum rpcfan_err e = rpcfan_call(c->client, &r, NULL, &err);
     if (e == RPCFAN_OK) {
-        c->offered++;
+        a->next = c->kept; /* kept, so that a second answer would be counted and not be chance */
+        c->kept = c->keep ? a : NULL;
         c->started++;
         c->most_waiting = rf_max_u64(c->most_waiting, c->started - c->answered);
         return true;
@@ -148,7 +150,7 @@ static void on_answer(const rpcfan_result_t *res, void *arg)
         c->late_ns[c->n_late++] = rf_time_sub(now_ns, c->deadline_ns[a->k]);
     }
     if (!c->keep)
-        free(a); /* kept ones stay, so that a second answer would be counted and not be chance */
+        free(a);
     if (c->backlog > 0)
         top_up(c);
 }
@@ -257,6 +259,11 @@ void crowd_fini(struct crowd *c)
 {
     for (unsigned i = 0; i < c->n_nodes; i++)
         rf_node_stop_thread(c->node[i]);
+    while (c->kept != NULL) {
+        struct asked *next = c->kept->next;
+        free(c->kept);
+        c->kept = next;
+    }
     free(c->deadline_ns);
     free(c->latency_ns);
     free(c->late_ns);

@@ -51,11 +51,12 @@ static void test_http_text_one_response(void **state)
 static void test_http_text_the_last_of_several_counts(void **state)
 {
     (void)state;
-    struct rf_http_text h = must_read("HTTP/1.1 200 Connection established\r\n\r\n"
-                                      "HTTP/1.1 100 Continue\r\n\r\n"
-                                      "HTTP/1.1 307 Temporary Redirect\r\nRetry-After: 9\r\n"
-                                      "Location: x\r\n\r\n"
-                                      "HTTP/1.1 503 Service Unavailable\r\nServer: y\r\n\r\n<html>");
+    struct rf_http_text h =
+        must_read("HTTP/1.1 200 Connection established\r\n\r\n"
+                  "HTTP/1.1 100 Continue\r\n\r\n"
+                  "HTTP/1.1 307 Temporary Redirect\r\nRetry-After: 9\r\n"
+                  "Location: x\r\n\r\n"
+                  "HTTP/1.1 503 Service Unavailable\r\nServer: y\r\n\r\n<html>");
     assert_int_equal(h.status, 503);
     assert_string_equal(h.retry_after, "");
     expect_body(&h, "<html>");
@@ -111,8 +112,9 @@ static void test_http_text_mistakes(void **state)
 static void test_http_text_random(void **state)
 {
     (void)state;
-    static const char *const bits[] = {"HTTP/1.1 ", "200", " ", "\n", "\r\n", "a: b", "\n\n", "{",
-                                       "Retry-After: ", "5", "HTTP/2 429\n", "\xff"};
+    static const char *const bits[] = {
+        "HTTP/1.1 ", "200",           " ", "\n",           "\r\n", "a: b", "\n\n",
+        "{",         "Retry-After: ", "5", "HTTP/2 429\n", "\xff"};
     struct rf_rng rng;
     rf_rng_init(&rng, 9);
     for (uint32_t i = 0; i < 100000; i++) {

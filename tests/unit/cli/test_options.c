@@ -212,6 +212,30 @@ static void test_options_that_do_not_fit(void **state)
                    "--profile: there is no profile 'nobody'");
 }
 
+static void test_options_rules_are_read_with_and_without_endpoints(void **state)
+{
+    (void)state;
+    struct rf_cli cli;
+    struct rpcfan_error err = {0};
+    struct rf_globals g = {0};
+    must_take(&g, "rules", "src/core/none.conf");
+    assert_int_equal(rf_globals_build(&g, &cli, &err), RPCFAN_EIO);
+    assert_non_null(strstr(err.text, "src/core/none.conf: "));
+    rf_globals_fini(&g);
+    must_take(&g, "rules", "/dev/null");
+    must_take(&g, "family", "solana");
+    assert_int_equal(rf_globals_build(&g, &cli, NULL), RPCFAN_OK);
+    assert_string_equal(cli.rules, "");
+    assert_true(cli.has_family && cli.family == RPCFAN_SOLANA);
+    must_take(&g, "url", "http://127.0.0.1:1");
+    rf_globals_fini(&g);
+    must_take(&g, "rules", "/dev/null");
+    must_take(&g, "url", "http://127.0.0.1:1");
+    assert_int_equal(rf_globals_build(&g, &cli, NULL), RPCFAN_OK);
+    assert_ptr_equal(cli.options->rules, cli.rules);
+    rf_globals_fini(&g);
+}
+
 static void test_options_without_endpoints_there_are_none(void **state)
 {
     (void)state;
@@ -323,6 +347,7 @@ int main(void)
         cmocka_unit_test(test_options_of_fan_out),
         cmocka_unit_test(test_options_profile_of_an_ad_hoc_network),
         cmocka_unit_test(test_options_that_do_not_fit),
+        cmocka_unit_test(test_options_rules_are_read_with_and_without_endpoints),
         cmocka_unit_test(test_options_without_endpoints_there_are_none),
         cmocka_unit_test(test_options_mistakes_are_told_with_a_remedy),
         cmocka_unit_test(test_options_file_and_url_exclude_each_other),

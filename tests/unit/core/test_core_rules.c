@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "base/rng.h"
+#include "core/core.h"
 #include "core/rules.h"
 
 static struct rf_rules *must_read(const char *text)
@@ -207,75 +207,29 @@ static void test_rules_too_many_are_refused(void **state)
     rf_buf_fini(&text);
 }
 
-/* Whatever the text is: rules or a refusal, and what was read can be held against an answer. */
-static void read_random(struct rf_rng *rng, const char *text)
-{
-    struct rpcfan_error err = {0};
-    struct rf_rules *rules = NULL;
-    enum rpcfan_err rc = rf_rules_new(text, &rules, &err);
-    assert_true(rc == RPCFAN_OK ? rules != NULL : rc == RPCFAN_ECONFIG && err.text[0] != '\0');
-    if (rc == RPCFAN_OK) {
-        struct rf_answer a = {.family = (enum rpcfan_family)rf_rng_below(rng, 3),
-                              .method = {"eth_getLogs", 11},
-                              .batch = rf_rng_below(rng, 2) == 0};
-        assert_true(judge(rules, a, "{\"code\":-32005,\"message\":\"x y\"}").class > RF_CLASS_OK);
-    }
-    rf_rules_free(rules);
-}
-
-static void test_rules_random_bytes_never_crash(void **state)
+static void test_rules_bad_ones_stop_a_core(void **state)
 {
     (void)state;
-    static const char *const bits[] = {"a",
-                                       "b",
-                                       "rate",
-                                       "group",
-                                       "\"x\"",
-                                       "\"",
-                                       "\\",
-                                       "=",
-                                       "code=",
-                                       "-32005",
-                                       "status=",
-                                       "5xx",
-                                       "\n",
-                                       "\n",
-                                       "#",
-                                       ",",
-                                       "@logs",
-                                       "method=",
-                                       "eth_*",
-                                       "batch",
-                                       "again=",
-                                       "1s",
-                                       "family=",
-                                       "evm",
-                                       "account",
-                                       "wait",
-                                       "\t",
-                                       "\r",
-                                       "app",
-                                       "\"y\"",
-                                       "c-1 app \"q\"\n"};
-    struct rf_rng rng;
-    rf_rng_init(&rng, 5);
-    for (uint32_t i = 0; i < 100000; i++) {
-        char text[400] = "";
-        size_t len = 0;
-        if (i % 2 == 0) {
-            for (uint64_t n = rf_rng_below(&rng, 60); n > 0; n--)
-                text[len++] = (char)(1 + rf_rng_below(&rng, 255));
-        } else {
-            for (uint64_t n = rf_rng_below(&rng, 16); n > 0; n--)
-                len += (size_t)snprintf(text + len, sizeof text - len, "%s%s",
-                                        bits[rf_rng_below(&rng, RF_COUNT(bits))],
-                                        rf_rng_below(&rng, 3) > 0 ? " " : "");
-        }
-        text[len] = '\0';
-        char *exact = rf_strdup(text); /* so that a read past its end is seen */
-        read_random(&rng, exact);
-        rf_free(exact);
-    }
+    struct rpcfan_endpoint_options ep;
+    struct rpcfan_network_options net;
+    struct rpcfan_options o;
+    struct rpcfan_error err = {0};
+    struct rf_core *core = NULL;
+    rpcfan_endpoint_options_init(&ep);
+    rpcfan_network_options_init(&net);
+    rpcfan_options_init(&o);
+    ep.url = "http://127.0.0.1:1";
+    net.endpoints = &ep;
+    net.n_endpoints = 1;
+    o.networks = &net;
+    o.n_networks = 1;
+    o.rules = "\na rate";
+    assert_int_equal(rf_core_new(&o, 1, 0, NULL, &core, &err), RPCFAN_ECONFIG);
+    assert_null(core);
+    assert_non_null(strstr(err.text, "rules line 2: it would match every answer"));
+    o.rules = "a rate \"x\"";
+    assert_int_equal(rf_core_new(&o, 1, 0, NULL, &core, &err), RPCFAN_OK);
+    rf_core_free(core);
 }
 
 static void test_rules_memory_runs_out(void **state)
@@ -306,7 +260,7 @@ int main(void)
         cmocka_unit_test(test_rules_what_a_rule_knows),
         cmocka_unit_test(test_rules_mistakes_are_told_with_line_and_remedy),
         cmocka_unit_test(test_rules_too_many_are_refused),
-        cmocka_unit_test(test_rules_random_bytes_never_crash),
+        cmocka_unit_test(test_rules_bad_ones_stop_a_core),
         cmocka_unit_test(test_rules_memory_runs_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -170,6 +170,9 @@ static void test_parts_by_position(void **state)
         {{"[" LOG("1", "0", "a") "]", "[" LOG("1", "0", "a") "]", "[" LOG("1", "0", "b") "]"},
          3,
          "[" LOG("1", "0", "a") "," LOG("1", "0", "b") "]"},
+        {{"[" LOG("1", "0", "a") "," LOG("2", "0", "c") "]", "[" LOG("1", "0", "b") "]"},
+         2,
+         "[" LOG("1", "0", "a") "," LOG("1", "0", "b") "," LOG("2", "0", "c") "]"},
         /* numbers, not texts, and 10 is over 9 */
         {{"[" LOG("10", "0", "a") "]", "[" LOG("9", "0", "b") "]",
           "[{\"logIndex\":0,\"blockNumber\":15,\"y\":{\"blockNumber\":\"0x1\"}}]"},

@@ -142,6 +142,7 @@ static void test_hint_texts(void **state)
         {"retry in 10m0s", RF_RETRY_AFTER_MAX_NS},
         {"Retry in 1.5s.", 1500 * RF_MS},
         {"please try again in 250 ms", 250 * RF_MS},
+        {"limit will reset in 60 seconds", 60 * RF_SEC},
         {"try again in 250ms, or later", 250 * RF_MS},
         {"Retry after 5 seconds", 5 * RF_SEC},
         {"try again in 1 minute", 60 * RF_SEC},

@@ -1,4 +1,5 @@
-/* test_told.c - numbers in the words of refusals: each form that was seen, and what looks like one. */
+/* test_told.c - numbers in the words of refusals: each form that was seen, and what only looks like
+ * one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -129,6 +130,7 @@ static void test_told_rate_forms(void **state)
         {"\"allowed_rps\":null", 0, 0, false},
         {"requests_per_unit:0 unit:MINUTE", 0, 0, false},
         {"requests_per_unit:5 unit:FORTNIGHT", 0, 0, false},
+        {"31/s used, 25/s allowed, 500/s for more", 25, 1000, false},
         {"open 24/7", 0, 0, false},
         {"https://x.example/v1/second/2/s", 0, 0, false},
         {"10 per cent", 0, 0, false},
@@ -165,10 +167,33 @@ static void test_told_member(void **state)
 static void test_told_random_texts(void **state)
 {
     (void)state;
-    static const char *const bits[] = {
-        "block range should work", "0x", "12", "[", "]", ",", " ", "-", "max ", "up to a ", "(",
-        ">", "k", "per ", "/", "s", "second", "requests_per_unit", "unit", ":", "allowed_rps",
-        "\"n\"", ".", "retry with the range", "\\", "credits limited to", "99999999999999999"};
+    static const char *const bits[] = {"block range should work",
+                                       "0x",
+                                       "12",
+                                       "[",
+                                       "]",
+                                       ",",
+                                       " ",
+                                       "-",
+                                       "max ",
+                                       "up to a ",
+                                       "(",
+                                       ">",
+                                       "k",
+                                       "per ",
+                                       "/",
+                                       "s",
+                                       "second",
+                                       "requests_per_unit",
+                                       "unit",
+                                       ":",
+                                       "allowed_rps",
+                                       "\"n\"",
+                                       ".",
+                                       "retry with the range",
+                                       "\\",
+                                       "credits limited to",
+                                       "99999999999999999"};
     struct rf_rng rng;
     rf_rng_init(&rng, 3);
     for (uint32_t i = 0; i < 100000; i++) {
