@@ -190,7 +190,7 @@ sanitized: all $(UNIT_BIN) $(SCEN_BIN) $(INT_BIN)
 	$(Q)UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 scripts/run-tests sanitized $(filter-out %_sim,$(UNIT_BIN)) $(SCEN_BIN) $(INT_BIN)
 
 valgrind: $(UNIT_BIN) $(SCEN_BIN) ## unit tests and scenarios under valgrind
-	$(Q)for t in $(filter-out %_props %_accounting %_random %_sim,$(UNIT_BIN)) $(SCEN_BIN); do \
+	$(Q)for t in $(filter-out %_props %_accounting %_worlds %_random %_sim,$(UNIT_BIN)) $(SCEN_BIN); do \
 	  echo "$$t"; valgrind -q --error-exitcode=9 --leak-check=full $$t >/dev/null 2>$(BUILD)/valgrind.log || \
 	  { cat $(BUILD)/valgrind.log; exit 1; }; done
 

@@ -39,8 +39,9 @@ static uint64_t on_travel(void *arg, struct rf_exchange *ex, uint64_t now_ns)
     struct rf_vworld *w = c->world;
     c->book.exchanges++;
     c->book.sent += ex->n;
+    c->book.unwanted += ex->live == 0;
     for (uint32_t i = 0; i < ex->n; i++)
-        c->book.past_deadline += now_ns >= ex->call[i]->deadline_ns;
+        c->book.past_deadline += ex->call[i] != NULL && now_ns >= ex->call[i]->deadline_ns;
     mix(w, now_ns);
     mix(w, (uint64_t)c->index << 32 | ex->endpoint);
     mix(w, ex->n);
@@ -188,9 +189,10 @@ static void submit(struct rf_vclient *c)
     }
     uint32_t slot = c->spare[--c->n_spare];
     uint64_t number = ++c->book.submitted;
-    const char *method = l->n_methods > 0 ? l->method[number % l->n_methods] : "eth_call";
+    uint64_t asks = l->repeat > 1 ? number / l->repeat : number;
+    const char *method = l->n_methods > 0 ? l->method[asks % l->n_methods] : "eth_call";
     char params[24] = "[";
-    size_t n = 1 + rf_u64_text(number, params + 1);
+    size_t n = 1 + rf_u64_text(asks, params + 1);
     params[n] = ']';
     params[n + 1] = '\0';
     struct rf_vcall *v = c->slot[slot].call;
@@ -201,6 +203,8 @@ static void submit(struct rf_vclient *c)
         rf_vcall_renew(v, number, method, params);
     }
     v->slot = slot;
+    if (l->policies)
+        v->call.policy = (uint8_t)rf_rng_below(&c->rng, RPCFAN_BROADCAST + 1);
     c->slot[slot].open = true;
     c->n_live++;
     uint64_t life_ns = l->life_ns + rf_rng_below(&c->rng, l->life_span_ns);
@@ -265,6 +269,7 @@ struct rf_vbook rf_vworld_sum(const struct rf_vworld *w)
         sum.exchanges += b->exchanges;
         sum.sent += b->sent;
         sum.past_deadline += b->past_deadline;
+        sum.unwanted += b->unwanted;
         sum.latest_ns = rf_max_u64(sum.latest_ns, b->latest_ns);
         for (unsigned e = 0; e < RPCFAN_ERR_COUNT; e++)
             sum.by_err[e] += b->by_err[e];
@@ -272,14 +277,19 @@ struct rf_vbook rf_vworld_sum(const struct rf_vworld *w)
     return sum;
 }
 
+static bool gate_settled(const struct rf_gate *g)
+{
+    bool ok = true;
+    for (unsigned k = 0; k < g->limiter.n; k++)
+        ok = ok && g->limiter.w[k].in_flight == 0;
+    return ok;
+}
+
 static bool network_settled(const struct rf_network *net)
 {
     bool ok = net->queued + net->delayed + net->in_flight == 0 && net->submitted == net->answered;
-    for (uint32_t i = 0; i < net->n_ep; i++) {
-        ok = ok && net->ep[i].in_flight == 0;
-        for (unsigned k = 0; k < net->ep[i].gate.limiter.n; k++)
-            ok = ok && net->ep[i].gate.limiter.w[k].in_flight == 0;
-    }
+    for (uint32_t i = 0; i < net->n_ep; i++)
+        ok = ok && net->ep[i].in_flight == 0 && gate_settled(&net->ep[i].gate);
     return ok;
 }
 
@@ -290,7 +300,9 @@ bool rf_vworld_settled(const struct rf_vworld *w)
         const struct rf_vclient *c = &w->client[i];
         const struct rf_core *core = rf_vshell_core(c->shell);
         ok = ok && c->n_live == 0 && rf_core_idle(core) && core->in_flight == 0 &&
-             core->delays.len == 0;
+             core->delays.len == 0 && core->n_legs == 0 && rf_list_empty(&core->plans);
+        for (uint32_t n = 0; n < core->n_accounts; n++)
+            ok = ok && gate_settled(&core->account[n].gate);
         for (uint32_t n = 0; n < core->n_net; n++)
             ok = ok && network_settled(&core->net[n]);
     }

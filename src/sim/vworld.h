@@ -18,6 +18,8 @@ struct rf_vload {
     const char *const *method;      /* in turn */
     uint32_t n_methods;             /* 0: eth_call alone */
     uint32_t pending_max;           /* open: what comes beyond it is turned away; 0: none is */
+    uint32_t repeat;                /* so many calls in a row ask the same; 0: none do */
+    bool policies;                  /* each call with a policy by chance */
     unsigned cancel_permille;       /* canceled as soon as submitted */
 };
 
@@ -28,6 +30,7 @@ struct rf_vbook {
     uint64_t twice;           /* answered again */
     uint64_t exchanges, sent; /* requests; calls in them */
     uint64_t past_deadline;   /* calls sent at or after their deadline */
+    uint64_t unwanted;        /* requests sent though all their calls were answered by then */
     uint64_t latest_ns;       /* the worst lateness of an answer */
     uint64_t by_err[RPCFAN_ERR_COUNT];
 };

@@ -6,7 +6,8 @@
 #include "table.h"
 
 /* Everything that can go wrong does, at once: five nodes with every fault at large, each with a
- * limit of another kind, refused in another shape; outages; batch caps; cancels. */
+ * limit of another kind, refused in another shape; outages; batch caps; cancels. And everything
+ * that makes more requests of a call, or fewer, is on: hedges, joins. */
 static void set_faults(struct stage *s, struct rf_vlimit *account)
 {
     static const struct rf_voutage outages[] = {
@@ -57,12 +58,15 @@ void bar_accounting(uint64_t seed)
     s.ep[0].limits = &limit;
     s.ep[0].n_limits = 1;
     s.o.pending_calls = 50000;
+    s.net.hedge_percent = 5;
+    s.net.join = 1;
     s.load = (struct rf_vload){.per_s = 1250,
                                .poisson = true,
                                .life_ns = 50 * RF_MS,
                                .life_span_ns = 20 * RF_SEC,
                                .method = methods,
                                .n_methods = RF_COUNT(methods),
+                               .repeat = 2,
                                .cancel_permille = 2};
     stage_start(&s);
     stage_run(&s, 800 * RF_SEC);
