@@ -410,6 +410,7 @@ void rf_core_step(struct rf_core *core, const struct rf_event *ev, size_t n, uin
     do /* a call that fails in the pump may be a leg, whose plan then has another to send */
         rf_pump(core, now_ns);
     while (rf_plan_run(core, now_ns));
+    rf_pump_unsend(core, now_ns);
     core->out = NULL;
 }
 

@@ -156,6 +156,21 @@ void rf_endpoint_take(struct rf_endpoint *ep, struct rf_exchange *ex, uint64_t n
     ep->count.calls += ex->n;
 }
 
+void rf_endpoint_untake(struct rf_endpoint *ep, struct rf_exchange *ex, uint64_t now_ns,
+                        struct rf_core *core)
+{
+    struct rf_gate_fates f = {.unsent = ex->n + ex->extra};
+    ep->in_flight--;
+    rf_gate_settle(&ep->gate, ex->price.own, &f, now_ns);
+    if (ep->account != NULL)
+        rf_gate_settle(&ep->account->gate, ex->price.account, &f, now_ns);
+    rf_breaker_settle(&ep->breaker, ex->generation, RF_HEALTH_IGNORE, now_ns, &core->rng);
+    rf_batchcap_unknown(&ep->batch, ex->trial);
+    ep->count.requests--;
+    ep->count.batches -= ex->batch;
+    ep->count.calls -= ex->n;
+}
+
 /* An attempt cut short by the calls' own deadlines, before even a quick answer could have come. */
 static bool was_hasty(const struct rf_endpoint *ep, const struct rf_exchange *ex)
 {

@@ -41,6 +41,10 @@ bool rf_endpoint_has_spare(struct rf_endpoint *ep, uint64_t now_ns);
 /** Take what rf_endpoint_room() found, for an exchange that is packed. */
 void rf_endpoint_take(struct rf_endpoint *ep, struct rf_exchange *ex, uint64_t now_ns);
 
+/** Give back what rf_endpoint_take() took: the exchange never left. */
+void rf_endpoint_untake(struct rf_endpoint *ep, struct rf_exchange *ex, uint64_t now_ns,
+                        struct rf_core *core);
+
 /** What an exchange taught; filled in by settle.c from its members. */
 struct rf_lesson {
     uint32_t good;             /* members with a result or an error that is an answer */

@@ -424,3 +424,19 @@ void rf_pump(struct rf_core *core, uint64_t now_ns)
     for (uint32_t i = 0; i < core->n_net; i++)
         rf_admit_backlog(&core->net[i].admit, core->net[i].queued, now_ns);
 }
+
+void rf_pump_unsend(struct rf_core *core, uint64_t now_ns)
+{
+    for (struct rf_link *l = core->out->send.next, *next; l != &core->out->send; l = next) {
+        struct rf_exchange *ex = RF_CONTAINER(l, struct rf_exchange, link);
+        next = l->next;
+        if (ex->live > 0)
+            continue;
+        rf_list_remove(&ex->link);
+        rf_list_remove(&ex->flight);
+        rf_heap_remove(&core->hedges, &ex->hedge);
+        core->in_flight--;
+        rf_endpoint_untake(&core->net[ex->network].ep[ex->index], ex, now_ns, core);
+        rf_pump_recycle(core, ex);
+    }
+}

@@ -7,6 +7,8 @@
 
 /** Send what can be sent; sets each network's wake_ns. */
 void rf_pump(struct rf_core *core, uint64_t now_ns);
+/** Take back what this step packed and nobody waits for any more. */
+void rf_pump_unsend(struct rf_core *core, uint64_t now_ns);
 /** Take an exchange back that is settled. */
 void rf_pump_recycle(struct rf_core *core, struct rf_exchange *ex);
 /** Free the pool. */
