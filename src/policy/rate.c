@@ -32,7 +32,8 @@
  * | SPAN            | 10 s     | over which what the server took is counted ...                  |
  * | FRESH_CALLS     | 8        | ... or since the last cut, where that many were served since    |
  * | FRESH_SHARE     | 0.25 s   | and this much of the rate                                       |
- * | ENGAGE          | 30 s     | two epochs within it overrule configured limits                 |
+ * | ENGAGE          | 30 s     | three epochs within it overrule configured limits: one or two   |
+ * |                 |          | are jitter, which the limiter's margin takes care of            |
  * | START_GROWTH    | 0.35     | a second, exponent, while never refused: doubles in 2 s         |
  * | RECOVERY        | 0.2      | of the ceiling a second ...                                     |
  * | RECOVERED       | 0.97     | ... up to here                                                  |
@@ -298,12 +299,25 @@ static double first_estimate(const struct rf_rate *r, uint64_t hint_ns, uint64_t
     return since_start > of_late ? since_start : of_late;
 }
 
+/* While it grows, ten seconds are history: what was served in the last one or two. */
+static double newest_estimate(const struct rf_rate *r, uint64_t now_ns)
+{
+    uint64_t second = now_ns / RF_SEC, calls = 0;
+    for (size_t i = 0; i < RF_RATE_SECONDS; i++)
+        calls += r->ring[i].second + 2 > second ? r->ring[i].calls : 0;
+    return ((double)calls + 1) / (1 + seconds(now_ns % RF_SEC));
+}
+
 /* Where epochs follow each other closely, what was served since the last one counts, as soon as it
  * is enough to say something: the rate before that cut is history. */
 static double later_estimate(const struct rf_rate *r, uint64_t now_ns)
 {
     uint64_t served = r->served - r->served_at_cut;
     double span = seconds(now_ns - r->cut_ns);
+    if (r->epochs == 0 && r->ceil_per_s <= 0) {
+        double all = accepted(r, 0, now_ns), newest = newest_estimate(r, now_ns);
+        return all > newest ? all : newest;
+    }
     if (r->epochs == 0 || span >= SPAN_S || served < FRESH_CALLS ||
         (double)served < FRESH_SHARE * r->per_s)
         return accepted(r, 0, now_ns);
@@ -365,12 +379,13 @@ bool rf_rate_refused(struct rf_rate *r, uint64_t sent_ns, uint64_t hint_ns, uint
     uint64_t now = step_clock(r, now_ns);
     if (r->epochs > 0 && sent_ns <= r->cut_ns)
         return false;
-    bool lone = r->epochs == 0 || now - r->cut_ns > ENGAGE_NS;
+    bool stray = r->epochs < 2 || now - r->cut_before_ns > ENGAGE_NS;
     grow(r, now);
-    if (r->phase != RF_RATE_OFF || !lone)
+    if (r->phase != RF_RATE_OFF || !stray)
         begin_epoch(r, hint_ns, now);
     r->epochs++;
     r->served_at_cut = r->served;
+    r->cut_before_ns = r->cut_ns;
     r->cut_ns = r->held_ns = now;
     return true;
 }

@@ -42,6 +42,7 @@ struct rf_rate {
     uint64_t first_ns;  /* the first commit; RF_NEVER: none yet */
     uint64_t tat_ns;    /* the pacer's theoretical arrival time */
     uint64_t held_ns;   /* the hold before probing counts from here: last cut, or its pause's end */
+    uint64_t cut_before_ns; /* the epoch before that; valid while epochs > 1 */
     uint64_t cut_ns;    /* when the latest epoch began; valid while epochs > 0 */
     uint64_t epochs;    /* counted for ever */
     uint32_t barren;    /* epochs in a row since the last of which nothing was served */
@@ -57,7 +58,7 @@ struct rf_rate {
  * Set up.
  * @param start_per_s  calls/s to begin with; 0: ramp up from a few calls in flight.
  * @param max_per_s    upper bound of the rate, calls/s, such as a configured N/W; 0: none.
- * @param known        limits are configured: does nothing before a second throttle epoch in 30 s.
+ * @param known        limits are configured: does nothing before a third throttle epoch in 30 s.
  */
 void rf_rate_init(struct rf_rate *r, double start_per_s, double max_per_s, bool known,
                   uint64_t now_ns);

@@ -254,7 +254,7 @@ static void test_growth_not_while_unused(void **state)
     assert_true(rf_rate_per_s(&r) == before);
 }
 
-static void test_known_off_until_second_epoch_in_30_s(void **state)
+static void test_known_off_until_third_epoch_in_30_s(void **state)
 {
     (void)state;
     struct rf_rate r;
@@ -267,13 +267,15 @@ static void test_known_off_until_second_epoch_in_30_s(void **state)
     assert_false(rf_rate_refused(&r, 39 * RF_SEC, RF_NEVER, 41 * RF_SEC)); /* same epoch */
     assert_string_equal(rf_rate_phase_name(&r), "off");
     assert_true(rf_rate_refused(&r, 50 * RF_SEC, RF_NEVER, 50 * RF_SEC));
+    assert_string_equal(rf_rate_phase_name(&r), "off");
+    assert_true(rf_rate_refused(&r, 60 * RF_SEC, RF_NEVER, 60 * RF_SEC));
     assert_string_equal(rf_rate_phase_name(&r), "learned");
     assert_true(rf_rate_per_s(&r) >= 0.45 * 100 - 0.01 && rf_rate_per_s(&r) <= 90);
-    serve_all(&r, 50 * RF_SEC, 200 * RF_SEC); /* never above what is configured, then off */
+    serve_all(&r, 60 * RF_SEC, 200 * RF_SEC); /* never above what is configured, then off */
     assert_string_equal(rf_rate_phase_name(&r), "off");
     assert_true(rf_rate_per_s(&r) == 0);
     assert_true(rf_rate_refused(&r, 250 * RF_SEC, RF_NEVER, 250 * RF_SEC));
-    assert_string_equal(rf_rate_phase_name(&r), "off"); /* again two within 30 s */
+    assert_string_equal(rf_rate_phase_name(&r), "off"); /* again three within 30 s */
 }
 
 static void test_known_without_bound_learns(void **state)
@@ -285,7 +287,8 @@ static void test_known_without_bound_learns(void **state)
     rf_rate_settle(&r, 200, RF_RATE_SERVED, RF_SEC);
     rf_rate_refused(&r, RF_SEC, RF_NEVER, RF_SEC);
     rf_rate_refused(&r, 2 * RF_SEC, RF_NEVER, 2 * RF_SEC);
-    assert_true(near(rf_rate_per_s(&r), 0.9 * 201 / 2));
+    rf_rate_refused(&r, 4 * RF_SEC, RF_NEVER, 4 * RF_SEC);
+    assert_true(near(rf_rate_per_s(&r), 0.9 * 201 / 4));
 }
 
 static void test_cap_only_tightens(void **state)
@@ -329,7 +332,7 @@ int main(void)
         cmocka_unit_test(test_paced_gap_and_late_credit),
         cmocka_unit_test(test_growth_start_recovery_hold_probe),
         cmocka_unit_test(test_growth_not_while_unused),
-        cmocka_unit_test(test_known_off_until_second_epoch_in_30_s),
+        cmocka_unit_test(test_known_off_until_third_epoch_in_30_s),
         cmocka_unit_test(test_known_without_bound_learns),
         cmocka_unit_test(test_cap_only_tightens),
     };

@@ -85,6 +85,27 @@ static void test_ramp_waste_bounded(void **state)
     assert_true(is.waste <= 0.02);
 }
 
+/* A user does not wait ten minutes: from half a minute on the rate should be near what it can be. */
+static void run_early(struct world_case c, struct worst *is)
+{
+    for (c.seed = 1; c.seed <= 3; c.seed++) {
+        run_world(&c);
+        note(is, goodput(30, c.seconds, c.per_s), waste(0, c.seconds));
+    }
+}
+
+static void test_early(void **state)
+{
+    (void)state;
+    struct worst started = no_runs, ramped = no_runs;
+    each_case((struct world_case){.seconds = 120, .start_per_s = 5}, run_early, &started);
+    report("start 5/s, 30 to 120 s", &started);
+    each_case((struct world_case){.seconds = 120}, run_early, &ramped);
+    report("ramp, 30 to 120 s", &ramped);
+    assert_true(started.mean_good >= 0.85 * started.runs);
+    assert_true(ramped.mean_good >= 0.85 * ramped.runs);
+}
+
 static void run_2000(struct world_case c, struct worst *is)
 {
     if (c.per_s < 200)
@@ -359,6 +380,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bar_3_start_at_5_per_s),
         cmocka_unit_test(test_ramp_waste_bounded),
+        cmocka_unit_test(test_early),
         cmocka_unit_test(test_ramp_2000_calls),
         cmocka_unit_test(test_bar_4_limit_halves),
         cmocka_unit_test(test_bar_5_limit_doubles),
