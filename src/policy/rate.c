@@ -31,7 +31,9 @@
  * |                 |          | shut for minutes is back at its rate within seconds             |
  * | SPAN            | 10 s     | over which what the server took is counted ...                  |
  * | FRESH_CALLS     | 8        | ... or since the last cut, where that many were served since    |
- * | FRESH_SHARE     | 0.25 s   | and this much of the rate                                       |
+ * | FRESH_SHARE     | 0.25 s   | and this much of the rate; not counting of the pause after it   |
+ * | IDLE_MOST       | 1.2 s    | ... up to so much: where a window is long, the pause is its part |
+ * | EARLY_EPOCHS    | 2        | ... and only so early: later it makes a bucket seem to take more |
  * | ENGAGE          | 30 s     | three epochs within it overrule configured limits: one or two   |
  * |                 |          | are jitter, which the limiter's margin takes care of            |
  * | START_GROWTH    | 0.35     | a second, exponent, while never refused: doubles in 2 s         |
@@ -61,6 +63,8 @@
 #define BLIND_START 1.0
 #define LOW_START 5.0
 #define EVIDENCE_CALLS 50
+#define EARLY_EPOCHS 2
+#define IDLE_MOST_NS (1200 * RF_MS)
 #define CUT 0.9
 #define CUT_MOST 0.5
 #define BARREN_MOST 3
@@ -313,7 +317,7 @@ static double newest_estimate(const struct rf_rate *r, uint64_t now_ns)
 static double later_estimate(const struct rf_rate *r, uint64_t now_ns)
 {
     uint64_t served = r->served - r->served_at_cut;
-    double span = seconds(now_ns - r->cut_ns);
+    double span = seconds(now_ns - r->cut_ns - rf_min_u64(r->idle_ns, now_ns - r->cut_ns));
     if (r->epochs == 0 && r->ceil_per_s <= 0) {
         double all = accepted(r, 0, now_ns), newest = newest_estimate(r, now_ns);
         return all > newest ? all : newest;
@@ -386,6 +390,7 @@ bool rf_rate_refused(struct rf_rate *r, uint64_t sent_ns, uint64_t hint_ns, uint
     r->epochs++;
     r->served_at_cut = r->served;
     r->cut_before_ns = r->cut_ns;
+    r->idle_ns = 0;
     r->cut_ns = r->held_ns = now;
     return true;
 }
@@ -393,6 +398,8 @@ bool rf_rate_refused(struct rf_rate *r, uint64_t sent_ns, uint64_t hint_ns, uint
 void rf_rate_resume(struct rf_rate *r, uint64_t now_ns)
 {
     uint64_t now = step_clock(r, now_ns);
+    if (r->epochs > 0 && r->epochs <= EARLY_EPOCHS)
+        r->idle_ns = rf_min_u64(now - r->cut_ns, IDLE_MOST_NS);
     r->held_ns = r->grown_ns = now;
     r->probing = r->phase == RF_RATE_LEARNED;
     r->tat_ns = rf_time_add(now, TOLERANCE_NS);

@@ -40,6 +40,7 @@ struct rf_rate {
     uint64_t last_ns;   /* the latest time seen: an earlier one counts as this */
     uint64_t grown_ns;  /* up to here growth was applied */
     uint64_t first_ns;  /* the first commit; RF_NEVER: none yet */
+    uint64_t idle_ns;   /* of the pause after the latest cut, what says nothing of the server */
     uint64_t tat_ns;    /* the pacer's theoretical arrival time */
     uint64_t held_ns;   /* the hold before probing counts from here: last cut, or its pause's end */
     uint64_t cut_before_ns; /* the epoch before that; valid while epochs > 1 */
