@@ -83,6 +83,7 @@ struct rpcfan_endpoint_options *rf_endpoint_options_copy(const struct rpcfan_end
     copy->limits = NULL;
     copy->weights = NULL;
     copy->n_limits = copy->n_weights = 0;
+    copy->account = NULL;
     const char **field[] = {&copy->name,  &copy->url,        &copy->unix_socket,
                             &copy->proxy, &copy->jwt_secret, &copy->cacert};
     size_t done = 0;
