@@ -20,7 +20,11 @@ static atomic_uint clients_made;
 static void init_inbox(struct rf_inbox *in, const struct rpcfan_options *o)
 {
     pthread_mutex_init(&in->lock, NULL);
-    pthread_cond_init(&in->room, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&in->room, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     pthread_cond_init(&in->status, NULL);
     rf_list_init(&in->submitted);
     rf_list_init(&in->unused);
@@ -42,6 +46,11 @@ static enum rpcfan_err check_options(const struct rpcfan_options *o, struct rpcf
     if (o->pending_calls > PENDING_MAX || o->in_flight > IN_FLIGHT_MAX)
         return rf_fail(err, RPCFAN_ECONFIG, "options: pending_calls is at most %u, in_flight %u",
                        PENDING_MAX, IN_FLIGHT_MAX);
+    for (size_t i = 0; i < o->n_accounts; i++) {
+        if (o->accounts[i].size != sizeof o->accounts[i])
+            return rf_fail(err, RPCFAN_EINVAL,
+                           "account %zu: call rpcfan_account_options_init() first", i + 1);
+    }
     for (size_t i = 0; i < o->n_networks; i++) {
         const struct rpcfan_network_options *net = &o->networks[i];
         if (net->size != sizeof *net)

@@ -106,6 +106,9 @@ enum rpcfan_err rf_learn_read(const char *json, uint64_t age_ns, struct rf_fact_
         const char *name = json_string_value(json_object_get(net, "name"));
         if (name == NULL)
             return rf_fail(err, RPCFAN_EINVAL, "what was learned: a network has no name");
+        if (!json_is_array(json_object_get(net, "endpoints")))
+            return rf_fail(err, RPCFAN_EINVAL,
+                           "what was learned: network %.40s: there is no list of endpoints", name);
         json_array_foreach (json_object_get(net, "endpoints"), k, ep) {
             enum rpcfan_err e = read_endpoint(ep, name, age_ns, b, err);
             if (e == RPCFAN_ENOMEM)

@@ -23,6 +23,7 @@ struct draft {
     struct rpcfan_request req;
     size_t method_len;
     uint32_t network;
+    uint64_t patient_until_ns; /* rpcfan_call_wait(): from then on it is let in however late */
     struct rf_buf tail; /* in `small` where it is sure to fit: no allocation then */
     char small[RF_TAIL_INLINE];
 };
@@ -78,6 +79,7 @@ static enum rpcfan_err make_draft(rpcfan_client_t *c, const struct rpcfan_reques
 {
     d->req = (struct rpcfan_request){0};
     d->tail = (struct rf_buf){0};
+    d->patient_until_ns = RF_NEVER;
     enum rpcfan_err e = check_request(c, in, d, err);
     if (e != RPCFAN_OK)
         return e;
@@ -159,7 +161,7 @@ static bool would_be_late(const rpcfan_client_t *c, const struct draft *d, uint6
     uint64_t left = rf_time_sub(deadline_of(c, d, now_ns), now_ns);
     uint64_t wait = c->in.wait_ns[d->network];
     *by_ns = rf_time_sub(wait, left);
-    return left > 0 && *by_ns > 0 && c->in.pending > 0;
+    return left > 0 && *by_ns > 0 && c->in.pending > 0 && now_ns < d->patient_until_ns;
 }
 
 /* With the lock held. */
@@ -242,15 +244,29 @@ static void answered(const rpcfan_result_t *res, void *arg)
     pthread_mutex_unlock(&w->lock);
 }
 
-/* Admit, waiting for room where the cap is reached. */
+/* Wait for room, or until the call is let in however late it would be. */
+static void wait_room(struct rf_inbox *in, uint64_t until_ns)
+{
+    if (uv_hrtime() >= until_ns) {
+        pthread_cond_wait(&in->room, &in->lock);
+        return;
+    }
+    struct timespec at = {.tv_sec = (time_t)(until_ns / RF_SEC),
+                          .tv_nsec = (long)(until_ns % RF_SEC)};
+    pthread_cond_timedwait(&in->room, &in->lock, &at);
+}
+
+/* Admit, waiting for room where the cap is reached, and for its own time at most where it would
+ * come too late: others may keep the queue that long for ever. */
 static enum rpcfan_err admit_wait(rpcfan_client_t *c, struct draft *d, struct rpcfan_error *err)
 {
     struct rf_inbox *in = &c->in;
     pthread_mutex_lock(&in->lock);
     enum rpcfan_err e;
     in->waiters++;
+    d->patient_until_ns = deadline_of(c, d, uv_hrtime());
     while ((e = admit(c, d, NULL, err)) == RPCFAN_EBUSY)
-        pthread_cond_wait(&in->room, &in->lock);
+        wait_room(in, d->patient_until_ns);
     in->waiters--;
     pthread_mutex_unlock(&in->lock);
     return e;

@@ -14,7 +14,6 @@
 #include "policy/backoff.h"
 
 #define REQUEUES_MAX 8
-#define ABSENT_NS (300 * RF_SEC) /* a method that an endpoint lacks is asked for again then */
 #define NEAR_TIP 64 /* a block that is missing further down is pruned, and no lag */
 #define MAYBE_DEPTH 3 /* splits on a mere suspicion */
 #define LATERS_MAX 50
@@ -84,7 +83,7 @@ static uint64_t retry_time(struct rf_settle *s, const struct rf_call *c, const s
                                                c->tries > 0 ? c->tries - 1u : 0u, &s->core->rng);
         if (v->hint_ns != RF_NEVER)
             wait = rf_max_u64(wait, v->hint_ns);
-        s->retry_at_ns = s->now_ns + wait;
+        s->retry_at_ns = rf_time_add(s->now_ns, wait);
     }
     return s->retry_at_ns;
 }
@@ -112,7 +111,7 @@ static void retry(struct rf_settle *s, struct rf_call *c, const struct rf_verdic
         c->batch_max = (s->ex->n + 1) / 2; /* isolate a call that poisons its batch */
     uint64_t at = retry_time(s, c, v, other);
     uint64_t rtt = rf_hist_quantile(&s->ep->latency, 500);
-    if (!may_resend(c, v) || c->tries >= net->attempts || at + rtt >= c->deadline_ns) {
+    if (!may_resend(c, v) || c->tries >= net->attempts || rf_time_add(at, rtt) >= c->deadline_ns) {
         deliver(s, c, v, error);
         return;
     }
@@ -139,7 +138,7 @@ static void requeue(struct rf_settle *s, struct rf_call *c, const struct rf_verd
     c->requeues++;
     uint64_t wait = v->hint_ns == RF_NEVER ? 0 : v->hint_ns;
     bool other = s->net->n_ep > 1;
-    if (c->requeues > REQUEUES_MAX || (!other && s->now_ns + wait >= c->deadline_ns))
+    if (c->requeues > REQUEUES_MAX || (!other && rf_time_add(s->now_ns, wait) >= c->deadline_ns))
         deliver(s, c, v, error);
     else
         rf_call_queue(s->core, c, RF_QUEUE_RETRY_FIRST, s->now_ns);
@@ -167,7 +166,7 @@ static void note_lack(struct rf_settle *s, const struct rf_call *c, const struct
         if (s->now_ns >= m->absent_until_ns)
             m->absent = 0;
         m->absent |= UINT64_C(1) << s->ep->index;
-        m->absent_until_ns = s->now_ns + ABSENT_NS;
+        m->absent_until_ns = s->now_ns + RF_ABSENT_NS;
     }
     if (v->told_inputs > 0)
         s->ep->inputs_max = v->told_inputs;
@@ -205,11 +204,11 @@ static void elsewhere(struct rf_settle *s, struct rf_call *c, const struct rf_ve
 static void later(struct rf_settle *s, struct rf_call *c, const struct rf_verdict *v,
                   struct rpcfan_slice error)
 {
-    if (c->once || rf_route_has_other(s->net, c, s->now_ns)) {
+    if (c->once || rf_route_has_ready(s->net, c, s->now_ns)) {
         elsewhere(s, c, v, error);
         return;
     }
-    uint64_t wait = v->again_ns == RF_NEVER ? LATER_NS : v->again_ns;
+    uint64_t wait = v->again_ns == RF_NEVER || v->again_ns == 0 ? LATER_NS : v->again_ns;
     uint64_t at = rf_time_add(s->now_ns, rf_min_u64(wait, LATER_MAX_NS));
     if (++c->laters > LATERS_MAX || at >= c->deadline_ns) {
         deliver(s, c, v, error);

@@ -28,7 +28,7 @@ enum rf_call_state {
 /** One call. The shell allocates it, the core owns it from RF_EV_SUBMIT until it is on `done`. */
 struct rf_call {
     struct rf_link link;         /* class queue, or the actions' done list */
-    struct rf_due_node deadline; /* in the core's deadlines from submit to done */
+    struct rf_due_node deadline; /* in the core's deadlines from submit to done, at its own */
     struct rf_heap_node delay;   /* in the core's delay heap while RF_CALL_DELAYED */
 
     /* the question: set by the shell before submit */
@@ -36,7 +36,7 @@ struct rf_call {
     size_t tail_len;
     uint32_t method_len; /* the method stands at tail + RF_CALL_METHOD_AT */
     uint32_t network;    /* index */
-    uint64_t deadline_ns;
+    uint64_t deadline_ns; /* until when it may be worked on: of those that joined it the latest */
     uint64_t submitted_ns;
     uint8_t policy, split; /* an rpcfan_policy and an rpcfan_split; 0: the network's */
     uint32_t quorum;       /* 0: the network's */

@@ -167,6 +167,12 @@ static enum rpcfan_err init_accounts(struct rf_core *core, const struct rpcfan_o
         return rf_fail(err, RPCFAN_ENOMEM, "out of memory");
     for (uint32_t i = 0; i < o->n_accounts; i++) {
         struct rf_account *a = &core->account[core->n_accounts++];
+        for (size_t k = 0; k < o->accounts[i].n_limits; k++) {
+            if (o->accounts[i].limits[k].each)
+                return rf_fail(err, RPCFAN_ECONFIG,
+                               "account %u, limit %zu: a window for each method is possible at an "
+                               "endpoint only", i + 1, k + 1);
+        }
         a->index = i;
         a->name = name_or_number(o->accounts[i].name, "account", i + 1);
         if (a->name == NULL)
@@ -194,6 +200,8 @@ enum rpcfan_err rf_core_new(const struct rpcfan_options *o, uint64_t id_first, u
         return rf_fail(err, RPCFAN_ENOMEM, "out of memory");
     rf_list_init(&core->free_ex);
     rf_list_init(&core->flying);
+    rf_rng_init(&core->rng, ~o->seed);
+    core->join_salt = rf_rng_next(&core->rng);
     rf_rng_init(&core->rng, o->seed);
     core->log = log;
     core->next_id = id_first;
@@ -284,6 +292,7 @@ static bool join(struct rf_core *core, struct rf_network *net, struct rf_call *c
     if (!net->join || !c->read)
         return false;
     uint64_t salt = (uint64_t)c->policy << 40 | (uint64_t)c->split << 32 | c->quorum;
+    salt ^= core->join_salt;
     struct rf_join_node *n = rf_join_find(&net->joins, salt, c->tail, c->tail_len);
     if (n == NULL) {
         (void)rf_join_add(&net->joins, &c->join, salt, c->tail, c->tail_len);
@@ -291,6 +300,17 @@ static bool join(struct rf_core *core, struct rf_network *net, struct rf_call *c
     }
     rf_call_join(core, c, RF_CONTAINER(n, struct rf_call, join));
     return true;
+}
+
+/* A method that some endpoints lack waits in a line of its own, or it would hold up what they have. */
+static void set_apart(struct rf_network *net, struct rf_call *c, uint64_t now_ns)
+{
+    if (net->n_ep < 2 || c->method_ix == RF_METHOD_NONE)
+        return;
+    const struct rf_method *m = &net->method[c->method_ix];
+    uint64_t has = ~m->absent & (UINT64_MAX >> (64 - net->n_ep));
+    if (m->absent != 0 && now_ns < m->absent_until_ns && has != 0)
+        (void)rf_method_pinned(net, c->class_ix, has, &c->class_ix);
 }
 
 static enum rpcfan_err admit(struct rf_core *core, struct rf_network *net, struct rf_call *c)
@@ -308,6 +328,7 @@ static enum rpcfan_err admit(struct rf_core *core, struct rf_network *net, struc
     c->once = m.once;
     c->read = m.read;
     c->send = m.send;
+    set_apart(net, c, core->now_ns);
     return fits_anywhere(net, &net->cq[c->class_ix]) ? RPCFAN_OK : RPCFAN_ELIMIT;
 }
 
@@ -418,8 +439,10 @@ uint64_t rf_core_deadline(const struct rf_core *core)
 {
     uint64_t at = rf_min_u64(rf_due_next(&core->deadlines), rf_heap_next(&core->delays));
     at = rf_min_u64(at, rf_heap_next(&core->hedges));
-    for (uint32_t i = 0; i < core->n_net; i++)
+    for (uint32_t i = 0; i < core->n_net; i++) {
         at = rf_min_u64(at, core->net[i].wake_ns);
+        at = rf_min_u64(at, rf_second_due(core, &core->net[i]));
+    }
     return at;
 }
 

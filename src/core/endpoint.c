@@ -24,8 +24,8 @@ enum rpcfan_err rf_endpoint_init(struct rf_endpoint *ep, const struct rpcfan_end
 {
     if (o->in_flight == 0 || o->batch == 0 || o->timeout_ms == 0)
         return rf_fail(err, RPCFAN_ECONFIG, "in_flight, batch and timeout must be at least 1");
-    if (o->batch > UINT16_MAX)
-        return rf_fail(err, RPCFAN_ECONFIG, "batch must be at most %d", UINT16_MAX);
+    if (o->batch > UINT16_MAX || o->batch_cost > UINT16_MAX)
+        return rf_fail(err, RPCFAN_ECONFIG, "batch and batch_cost must be at most %d", UINT16_MAX);
     ep->priority = o->priority;
     ep->in_flight_max = o->in_flight;
     ep->batch_cost = o->batch_cost;
@@ -262,6 +262,8 @@ static void feed_gates(struct rf_endpoint *ep, const struct rf_exchange *ex,
     } else if (v->class == RF_CLASS_SERVER && ex->reply.retry_after_ns != RF_NEVER) {
         rf_gate_pause(&ep->gate, ex->reply.retry_after_ns, now_ns);
     }
+    if (l->held > 0 && l->throttled == 0)
+        return; /* figures of one method's limit are none of the endpoint's */
     if (v->told_count > 0 && !v->told_credits && g->limiter.n == 0)
         rf_rate_cap(&g->rate, (double)v->told_count * (double)RF_SEC / (double)v->told_window_ns);
     rf_gate_hint(g, &ex->reply.rate, ex->sent_ns, ex->stamp[g != &ep->gate], now_ns);

@@ -83,9 +83,11 @@ uint64_t rf_gate_take(struct rf_gate *g, struct rf_cost cost, uint32_t calls, ui
 void rf_gate_settle(struct rf_gate *g, struct rf_cost cost, const struct rf_gate_fates *f,
                     uint64_t now_ns)
 {
-    uint32_t arrived = f->served + f->refused + f->lost;
+    uint32_t arrived = f->served + f->refused;
     if (arrived > 0)
         rf_limiter_settle(&g->limiter, cost, arrived, RF_LIMITER_ARRIVED, now_ns);
+    if (f->lost > 0)
+        rf_limiter_settle(&g->limiter, cost, f->lost, RF_LIMITER_LOST, now_ns);
     if (f->unsent > 0)
         rf_limiter_settle(&g->limiter, cost, f->unsent, RF_LIMITER_REFUND, now_ns);
     const struct {

@@ -39,6 +39,8 @@ static const char *const sends[] = {
     "sendRawTransaction",      "sendTransaction",               "sendBundle",
 };
 
+#define PINNED_MAX (RF_CLASS_QUEUES_MAX / 2) /* classes; beyond, none is made for some endpoints */
+
 static uint64_t hash(const char *s, size_t n)
 {
     uint64_t h = UINT64_C(1469598103934665603);
@@ -289,6 +291,9 @@ enum rpcfan_err rf_method_pinned(struct rf_network *net, uint32_t class_ix, uint
                                  uint32_t *ix)
 {
     const struct rf_class_queue *q = &net->cq[class_ix];
+    *ix = class_ix;
+    if (net->n_cq >= PINNED_MAX)
+        return RPCFAN_OK; /* it waits with the others, rather than take the last place of a method */
     struct rf_price *price = rf_alloc(prices_size(net));
     if (price == NULL)
         return RPCFAN_ENOMEM;

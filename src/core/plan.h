@@ -108,5 +108,7 @@ void rf_second_run(struct rf_core *core, uint64_t now_ns);
 void rf_second_heard(struct rf_core *core, struct rf_plan *p, struct rf_leg *leg, uint64_t now_ns);
 /** Ask endpoints that lagged where they are now. */
 void rf_second_probe(struct rf_core *core, uint64_t now_ns);
+/** When rf_second_probe() will have somebody to ask in a network; RF_NEVER: not as things stand. */
+uint64_t rf_second_due(const struct rf_core *core, const struct rf_network *net);
 
 #endif

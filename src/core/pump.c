@@ -129,8 +129,8 @@ static bool goes_anywhere(const struct packing *p, const struct rf_call *c)
 {
     const struct rf_call *first = p->ex->call[0];
     return p->net->n_ep == 1 ||
-           (c->tried == 0 && c->policy == first->policy && c->method_ix == first->method_ix &&
-            c->need == first->need && (c->need < RF_NEED_BLOCK || c->need_at <= first->need_at));
+           (c->tried == 0 && c->only == first->only && c->policy == first->policy &&
+            c->method_ix == first->method_ix && c->need == first->need && (c->need < RF_NEED_BLOCK || c->need_at <= first->need_at));
 }
 
 static bool accepts(const struct packing *p, const struct rf_call *c)
@@ -364,14 +364,39 @@ static uint32_t common_windows(const struct rf_limiter *lim)
     return mask;
 }
 
-/* Whether what keeps a class waiting would keep every class: then nobody goes before it, or cheap
- * calls would take each unit as it comes free, and there would never be enough for a dear one. */
+static uint64_t heads_candidates(const struct rf_network *net, const struct rf_class_queue *q,
+                                 uint64_t now_ns)
+{
+    uint64_t mask = 0;
+    if (!rf_list_empty(&q->retry))
+        mask |= rf_route_candidates(net, first_of(&q->retry), now_ns);
+    if (!rf_list_empty(&q->fresh))
+        mask |= rf_route_candidates(net, first_of(&q->fresh), now_ns);
+    return mask;
+}
+
+/* Whether a class waits for units of that endpoint, and not for other endpoints or another time. */
+static bool waits_for(const struct rf_class_queue *q, const struct rf_endpoint *ep, uint64_t mask,
+                      uint64_t now_ns)
+{
+    const struct rf_price *price = &q->price[ep->index];
+    return (mask >> ep->index & 1) != 0 && now_ns >= q->paused_until_ns[ep->index] &&
+           rf_limiter_fits(&ep->gate.limiter, price->own) &&
+           (ep->account == NULL ||
+            rf_limiter_fits(&ep->account->gate.limiter, price->account));
+}
+
+/* Whether what keeps a class waiting at each endpoint would keep every class: then nobody goes
+ * before it, or cheap calls would take each unit as it comes free, and there would never be enough
+ * for a dear one. */
 static bool keeps_all(struct rf_network *net, uint32_t turn, uint64_t now_ns)
 {
+    uint64_t soonest_ns = RF_NEVER;
     for (uint32_t k = 0; k < net->n_cq; k++) {
         const struct rf_class_queue *q = &net->cq[k];
         if (q->turn != turn || q->n == 0)
             continue;
+        uint64_t mask = heads_candidates(net, q, now_ns);
         for (uint32_t i = 0; i < net->n_ep; i++) {
             struct rf_endpoint *ep = &net->ep[i];
             struct rf_price price = q->price[i];
@@ -379,10 +404,14 @@ static bool keeps_all(struct rf_network *net, uint32_t turn, uint64_t now_ns)
             price.own.mask &= common_windows(&ep->gate.limiter);
             if (ep->account != NULL)
                 price.account.mask &= common_windows(&ep->account->gate.limiter);
+            if (!waits_for(q, ep, mask, now_ns))
+                price.own.weight = price.account.weight = 1;
             if (rf_endpoint_room(ep, &price, 1, true, now_ns, &wait_ns) > 0)
                 return false;
+            soonest_ns = rf_min_u64(soonest_ns, wait_ns);
         }
     }
+    net->wake_ns = rf_min_u64(net->wake_ns, rf_time_add(now_ns, soonest_ns));
     return true;
 }
 

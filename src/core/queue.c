@@ -101,9 +101,27 @@ void rf_call_spread(struct rf_core *core, struct rf_call *c)
     set_state(core, c, RF_CALL_SPREAD);
 }
 
+/* Who joins may have more time: then what is under way for both has it too. */
+static void extend(struct rf_core *core, struct rf_call *c, uint64_t until_ns)
+{
+    struct rf_heap *rest = &core->deadlines.rest;
+    if (c->state == RF_CALL_DONE || until_ns <= c->deadline_ns)
+        return;
+    if (c->leg_of != NULL) {
+        if (!rf_heap_reserve(rest, rest->len + 1))
+            return; /* it ends when it would have ended */
+        rf_due_remove(&core->deadlines, &c->deadline);
+        (void)rf_due_add(&core->deadlines, &c->deadline, until_ns);
+    }
+    c->deadline_ns = until_ns;
+    for (uint32_t i = 0; c->plan != NULL && i < c->plan->n; i++)
+        extend(core, &c->plan->leg[i]->call, until_ns);
+}
+
 void rf_call_join(struct rf_core *core, struct rf_call *c, struct rf_call *leader)
 {
     set_state(core, c, RF_CALL_JOINED);
+    extend(core, leader, c->deadline_ns);
     if (leader->joiners.next == NULL)
         rf_list_init(&leader->joiners);
     rf_list_push(&leader->joiners, &c->link);
@@ -155,8 +173,29 @@ void rf_call_finish(struct rf_core *core, struct rf_call *c, enum rpcfan_err err
     net->answered++;
     if (err == RPCFAN_OK || err == RPCFAN_ERPC)
         rf_admit_answered(&net->admit, 1, now_ns);
-    answer_joiners(core, c, now_ns);
     rf_list_push(&core->out->done, &c->link);
+    answer_joiners(core, c, now_ns);
+}
+
+/* What a call has been through. */
+static void hand_over_books(struct rf_call *from, struct rf_call *to)
+{
+    to->class_ix = from->class_ix;
+    to->tries = from->tries;
+    to->requeues = from->requeues;
+    to->laters = from->laters;
+    to->sends = from->sends;
+    to->tried = from->tried;
+    to->away = from->away;
+    to->batch_max = from->batch_max;
+    to->moved_free = from->moved_free;
+    to->needs_token = from->needs_token;
+    to->token_group = from->token_group;
+    to->cause = from->cause;
+    to->err = from->err;
+    to->endpoint = from->endpoint;
+    to->detail = from->detail != NULL ? rf_strdup(from->detail) : NULL;
+    to->deadline_ns = rf_max_u64(to->deadline_ns, from->deadline_ns);
 }
 
 /* Of an equal call: where it stands, what it has been through, and who waits for it. */
@@ -164,6 +203,7 @@ static void hand_over(struct rf_core *core, struct rf_call *from, struct rf_call
 {
     struct rf_network *net = net_of(core, from);
     rf_list_remove(&to->link);
+    hand_over_books(from, to);
     if (from->state == RF_CALL_QUEUED) {
         rf_list_before(&from->link, &to->link);
         rf_list_remove(&from->link);
@@ -179,16 +219,6 @@ static void hand_over(struct rf_core *core, struct rf_call *from, struct rf_call
     to->state = from->state;
     to->ex = from->ex;
     to->at = from->at;
-    to->tries = from->tries;
-    to->requeues = from->requeues;
-    to->sends = from->sends;
-    to->tried = from->tried;
-    to->away = from->away;
-    to->batch_max = from->batch_max;
-    to->moved_free = from->moved_free;
-    to->needs_token = from->needs_token;
-    to->token_group = from->token_group;
-    to->cause = from->cause;
     to->plan = from->plan;
     if (to->plan != NULL)
         to->plan->parent = to;
@@ -202,7 +232,7 @@ static void hand_over(struct rf_core *core, struct rf_call *from, struct rf_call
 
 void rf_call_leave(struct rf_core *core, struct rf_call *c, enum rpcfan_err err, uint64_t now_ns)
 {
-    if (has_joiners(c) && core->phase == RF_CORE_OPEN)
+    if (has_joiners(c))
         hand_over(core, c, RF_CONTAINER(c->joiners.next, struct rf_call, link));
     rf_call_finish(core, c, err, now_ns);
 }

@@ -15,6 +15,7 @@
 #include "core/queue.h"
 
 #define HELD_NS (5 * RF_SEC) /* a class that was refused without a hint */
+#define HELD_MAX_NS (300 * RF_SEC)
 
 static struct rpcfan_slice slice_of(const struct rf_exchange *ex, uint64_t at, uint64_t len)
 {
@@ -28,7 +29,8 @@ static struct rpcfan_slice slice_of(const struct rf_exchange *ex, uint64_t at, u
 static void hold_class(struct rf_settle *s, const struct rf_verdict *v)
 {
     struct rf_class_queue *q = &s->net->cq[s->ex->class_ix];
-    uint64_t wait = v->hint_ns == RF_NEVER ? HELD_NS : v->hint_ns;
+    bool told = v->hint_ns != RF_NEVER && v->hint_ns > 0;
+    uint64_t wait = told ? rf_min_u64(v->hint_ns, HELD_MAX_NS) : HELD_NS;
     uint64_t *until = &q->paused_until_ns[s->ep->index];
     *until = rf_max_u64(*until, rf_time_add(s->now_ns, wait));
     s->lesson.held++;
@@ -55,11 +57,10 @@ static void learn(struct rf_settle *s, const struct rf_verdict *v)
     struct rf_lesson *l = &s->lesson;
     switch (rf_class_action(v->class)) {
     case RF_ACT_REQUEUE:
-        if (v->method_only) {
+        if (v->method_only)
             hold_class(s, v);
-            return;
-        }
-        l->throttled++;
+        else
+            l->throttled++;
         break;
     case RF_ACT_SPLIT:
         /* A vague refusal of a size that passed before is about a call in it, not about the size.
@@ -79,9 +80,9 @@ static void learn(struct rf_settle *s, const struct rf_verdict *v)
         break;
     }
     /* The lesson keeps the first bad verdict, but a throttle outranks all: it carries the hint. */
-    bool rate = rf_class_action(v->class) == RF_ACT_REQUEUE;
+    bool rate = rf_class_action(v->class) == RF_ACT_REQUEUE && !v->method_only;
     if (l->verdict.class == RF_CLASS_OK ||
-        (rate && rf_class_action(l->verdict.class) != RF_ACT_REQUEUE))
+        (rate && (rf_class_action(l->verdict.class) != RF_ACT_REQUEUE || l->verdict.method_only)))
         l->verdict = *v;
 }
 
@@ -265,6 +266,7 @@ static void read_response(struct rf_settle *s)
     const struct rf_split *sp = &ex->reply.split;
     const struct rf_member *nameless = NULL;
     bool refused_whole = sp->shape == RF_SHAPE_OBJECT && ex->n > 1;
+    uint32_t gone = ex->n - ex->live;
     for (uint32_t i = 0; i < sp->n; i++) {
         const struct rf_member *m = &sp->member[i];
         struct rf_call *c = refused_whole ? NULL : call_of(ex, m);
@@ -276,6 +278,10 @@ static void read_response(struct rf_settle *s)
             s->ep->count.unmatched++;
         if (c == NULL && !refused_whole && is_error(s, m) && is_ours(ex, m))
             overhear(s, m);
+        else if (c == NULL && gone > 0 && is_ours(ex, m) && m->result_len > 0 && !m->twice) {
+            s->lesson.good++; /* too late for its caller, but served: rate and latency count it */
+            gone--;
+        }
     }
     s->ep->count.unmatched += sp->overflow + sp->not_objects;
     if (ex->live > 0)

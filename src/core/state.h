@@ -106,6 +106,7 @@ struct rf_method {
 };
 
 #define RF_METHOD_SLOTS 512
+#define RF_ABSENT_NS (300 * RF_SEC) /* a method that an endpoint lacks is asked for again then */
 
 /** Limits and weights as configured, kept for methods that are seen later. */
 struct rf_method_rules {
@@ -185,6 +186,7 @@ struct rf_core {
     enum rf_core_phase phase;
     uint64_t token_group; /* of the last token that a delayed call got: the rest of it go free */
     struct rf_rng rng;
+    uint64_t join_salt; /* so that nobody can make long chains of equal hashes */
     const struct rf_log *log;
     struct rf_actions *out; /* of the step that runs */
 };

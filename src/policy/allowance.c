@@ -24,7 +24,8 @@ uint64_t rf_allowance_hint(struct rf_allowance *a, const struct rf_rate_hint *h,
     uint64_t since = rf_time_sub(a->sent, sent_then);
     a->stamped_at_ns = sent_ns;
     a->left = rf_time_sub(h->remaining, since);
-    a->until_ns = rf_time_add(now_ns, rf_min_u64(h->reset_ns, RESET_MAX_NS));
+    uint64_t most = h->remaining == 0 ? PAUSE_MAX_NS : RESET_MAX_NS;
+    a->until_ns = rf_time_add(now_ns, rf_min_u64(h->reset_ns, most));
     return h->remaining == 0 ? rf_min_u64(h->reset_ns, PAUSE_MAX_NS) : 0;
 }
 

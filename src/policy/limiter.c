@@ -21,7 +21,7 @@
  * Two ways to stamp. W over 2 s: a unit is in flight from commit to settle and then logged until
  * settle + W. The server counted it between the two, and whoever reuses the slot arrives later than
  * settle + W, so no interval of length W at the server holds more than `count`, at any phase, with
- * any delays. W up to 2 s: logged from commit until send + W + J, where J is the round trip while
+ * any delays; of a call that timed out a round trip is added, for it may be on its way still. W up to 2 s: logged from commit until send + W + J, where J is the round trip while
  * that is short, and adapts to refusals.
  *
  * Source of the pacer: GCRA (ITU-T I.371), with TAT = max(TAT, now) + n * T. A call goes when
@@ -245,7 +245,8 @@ uint32_t rf_limiter_room(struct rf_limiter *lim, struct rf_cost cost, uint32_t w
         calls = rf_min_u64(calls, pacer_calls(w, units, now));
         ready_at = rf_max_u64(ready_at, log_ready_at(w, units, now));
         ready_at = rf_max_u64(ready_at, pacer_ready_at(w, now));
-        longest = rf_max_u64(longest, w->window_ns + MARGIN_MAX_NS + w->grid_ns);
+        uint64_t late = rf_max_u64(MARGIN_MAX_NS, w->window_ns / RTT_SHARE);
+        longest = rf_max_u64(longest, w->window_ns + late + w->grid_ns);
     }
     if (calls > 0 || ready_at == now)
         *wait_ns = 0;
@@ -316,8 +317,9 @@ void rf_limiter_settle(struct rf_limiter *lim, struct rf_cost cost, uint32_t cal
             continue;
         w->in_flight -= units;
         drop_expired(w, now);
-        if (w->receive_stamped && fate == RF_LIMITER_ARRIVED)
-            log_units(w, units, rf_time_add(now, w->window_ns));
+        uint64_t late = fate == RF_LIMITER_LOST ? slack(lim, w) : 0;
+        if (w->receive_stamped && fate != RF_LIMITER_REFUND)
+            log_units(w, units, rf_time_add(now, w->window_ns + late));
         else if (!w->receive_stamped && fate == RF_LIMITER_REFUND)
             refund_logged(w, units, now);
     }

@@ -87,7 +87,8 @@ void rf_limiter_commit(struct rf_limiter *lim, struct rf_cost cost, uint32_t cal
 
 /** What became of a commit. */
 enum rf_limiter_fate {
-    RF_LIMITER_ARRIVED, /* answered, timed out, reset: the server may have counted it */
+    RF_LIMITER_ARRIVED, /* answered: the server has counted it */
+    RF_LIMITER_LOST,    /* timed out, reset: it may be on its way still, and be counted yet */
     RF_LIMITER_REFUND   /* never reached the server */
 };
 

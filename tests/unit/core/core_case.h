@@ -125,6 +125,17 @@ static inline struct rf_vcall *bench_call(struct bench *b, uint32_t network, con
     return c;
 }
 
+/** As bench_call(), with params of the test's own. */
+static inline struct rf_vcall *bench_ask(struct bench *b, uint32_t network, const char *method,
+                                         const char *params, uint64_t life_ns)
+{
+    struct rf_vcall *c = rf_vcall_new(++b->submitted, method, params);
+    assert_non_null(c);
+    c->call.network = network;
+    rf_vshell_submit(b->v, c, rf_vshell_now(b->v) + life_ns);
+    return c;
+}
+
 static inline void bench_calls(struct bench *b, uint32_t n, const char *method, uint64_t life_ns)
 {
     for (uint32_t i = 0; i < n; i++)
@@ -157,6 +168,13 @@ static inline struct rf_endpoint *bench_ep(struct bench *b, uint32_t i)
     return &bench_net(b, 0)->ep[i];
 }
 
+static inline void bench_assert_gate_idle(const struct rf_gate *g)
+{
+    for (unsigned w = 0; w < g->limiter.n; w++)
+        assert_int_equal(g->limiter.w[w].in_flight, 0);
+    assert_int_equal(g->rate.in_flight, 0);
+}
+
 /** P3, P4: everything answered once and right, every slot and unit given back. */
 static inline void bench_assert_settled(struct bench *b)
 {
@@ -173,10 +191,15 @@ static inline void bench_assert_settled(struct bench *b)
         assert_int_equal(net->submitted, net->answered);
         for (uint32_t i = 0; i < net->n_ep; i++) {
             assert_int_equal(net->ep[i].in_flight, 0);
-            for (unsigned w = 0; w < net->ep[i].gate.limiter.n; w++)
-                assert_int_equal(net->ep[i].gate.limiter.w[w].in_flight, 0);
+            bench_assert_gate_idle(&net->ep[i].gate);
         }
+        assert_int_equal(net->joins.n, 0);
     }
+    for (uint32_t i = 0; i < core->n_accounts; i++)
+        bench_assert_gate_idle(&core->account[i].gate);
+    assert_int_equal(core->hedges.len, 0);
+    assert_int_equal(core->n_legs, 0);
+    assert_true(rf_list_empty(&core->plans));
 }
 
 /** Let everything end, check the books, free. */
