@@ -69,6 +69,10 @@ static bool admit(struct rf_vnode *n, uint64_t at_ns)
 
 void rf_vnode_answer(const struct rf_call *c, struct rf_buf *b)
 {
+    if (c == NULL) {
+        rf_buf_str(b, "null");
+        return;
+    }
     rf_buf_char(b, '"');
     for (size_t i = 0; i < c->tail_len; i++) {
         char ch = c->tail[i];

@@ -54,7 +54,7 @@ void rf_vnode_fini(struct rf_vnode *n);
 void rf_vnode_serve(struct rf_vnode *n, struct rf_exchange *ex, uint64_t now_ns,
                     struct rf_vreply *out);
 /** The right answer to a call: a JSON string made of its tail, so that an answer that reaches the
- * wrong caller shows. Appended to `b`. */
+ * wrong caller shows. Appended to `b`. NULL, a call that was canceled after it was packed: null. */
 void rf_vnode_answer(const struct rf_call *c, struct rf_buf *b);
 
 #endif
