@@ -230,7 +230,7 @@ void rf_plan_answer(struct rf_core *core, struct rf_plan *p, struct rf_leg *leg,
 }
 
 void rf_plan_answer_json(struct rf_core *core, struct rf_call *c, enum rpcfan_err err,
-                         struct rpcfan_slice json, uint64_t now_ns)
+                         struct rpcfan_slice json, bool space, uint64_t now_ns)
 {
     struct rf_blob *blob = rf_blob_new(json.len + 1);
     if (blob == NULL || !rf_blob_add(blob, json.data, json.len)) {
@@ -242,6 +242,6 @@ void rf_plan_answer_json(struct rf_core *core, struct rf_call *c, enum rpcfan_er
     c->blob = blob;
     c->json = blob->data;
     c->json_len = blob->len;
-    c->space = false;
+    c->space = space;
     rf_call_finish(core, c, err, now_ns);
 }

@@ -70,9 +70,10 @@ void rf_plan_shift(struct rf_core *core, struct rf_plan *p);
 /** Answer the parent with what a leg brought. */
 void rf_plan_answer(struct rf_core *core, struct rf_plan *p, struct rf_leg *leg, uint64_t now_ns);
 /** Answer the parent with JSON of the core's own. @param json  copied.
- * @param err  RPCFAN_OK for a result, else json is an error object. */
+ * @param err  RPCFAN_OK for a result, else json is an error object.
+ * @param space  whether there may be whitespace between its tokens. */
 void rf_plan_answer_json(struct rf_core *core, struct rf_call *c, enum rpcfan_err err,
-                         struct rpcfan_slice json, uint64_t now_ns);
+                         struct rpcfan_slice json, bool space, uint64_t now_ns);
 
 /** Carry a call out by its policy, where that takes more than one request. @return false: it does
  * not; queue it as it is. */

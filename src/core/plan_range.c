@@ -294,9 +294,8 @@ static void finish_joined(struct rf_core *core, struct rf_plan *p, uint64_t now_
         rf_call_finish(core, p->parent, RPCFAN_ENOMEM, now_ns);
         return;
     }
-    p->parent->space = p->out_space;
     rf_plan_answer_json(core, p->parent, RPCFAN_OK,
-                        (struct rpcfan_slice){p->out.data, p->out.len}, now_ns);
+                        (struct rpcfan_slice){p->out.data, p->out.len}, p->out_space, now_ns);
 }
 
 static void merge_halves(struct rf_core *core, struct rf_plan *p, uint64_t now_ns)
@@ -310,7 +309,7 @@ static void merge_halves(struct rf_core *core, struct rf_plan *p, uint64_t now_n
     p->parent->endpoint = p->leg[0]->call.endpoint;
     if (rf_range_merge(part, 2, true, &out))
         rf_plan_answer_json(core, p->parent, RPCFAN_OK, (struct rpcfan_slice){out.data, out.len},
-                            now_ns);
+                            p->leg[0]->call.space || p->leg[1]->call.space, now_ns);
     else
         rf_call_finish(core, p->parent, out.failed ? RPCFAN_ENOMEM : RPCFAN_EMALFORMED, now_ns);
     rf_buf_fini(&out);

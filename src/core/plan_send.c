@@ -28,7 +28,8 @@ bool rf_send_known(struct rf_core *core, struct rf_call *c, uint64_t now_ns)
     struct rf_buf b = {0};
     bool ok = c->send && identity(core, c, &b);
     if (ok)
-        rf_plan_answer_json(core, c, RPCFAN_OK, (struct rpcfan_slice){b.data, b.len}, now_ns);
+        rf_plan_answer_json(core, c, RPCFAN_OK, (struct rpcfan_slice){b.data, b.len}, false,
+                            now_ns);
     rf_buf_fini(&b);
     return ok;
 }
