@@ -176,7 +176,7 @@ static void add_voice(struct rf_buf *b, const struct rf_leg *leg, const char *en
     const struct rf_call *c = &leg->call;
     rf_buf_str(b, "{\"endpoint\":");
     rf_json_quote(b, endpoint, strlen(endpoint));
-    if (!leg->done) {
+    if (c->state != RF_CALL_DONE) {
         rf_buf_str(b, ",\"waiting\":true}");
     } else if (c->json != NULL && (c->err == RPCFAN_OK || c->err == RPCFAN_ERPC)) {
         rf_buf_str(b, c->err == RPCFAN_OK ? ",\"result\":" : ",\"error\":");
@@ -235,6 +235,17 @@ static void disagree(struct rf_core *core, struct rf_plan *p, uint64_t now_ns)
     rf_buf_fini(&b);
 }
 
+/* A client that closes cancels legs that were not sent: what they would have said is not known, so
+ * neither disagreement nor failure is the answer then. */
+static bool cut_off(const struct rf_plan *p)
+{
+    for (uint32_t i = 0; i < p->n; i++) {
+        if (p->leg[i]->call.state == RF_CALL_DONE && p->leg[i]->call.err == RPCFAN_ECANCELED)
+            return true;
+    }
+    return false;
+}
+
 static void hear_vote(struct rf_core *core, struct rf_plan *p, struct rf_leg *leg, uint64_t now_ns)
 {
     bool said = leg->call.err == RPCFAN_OK || leg->call.err == RPCFAN_ERPC;
@@ -252,6 +263,10 @@ static void hear_vote(struct rf_core *core, struct rf_plan *p, struct rf_leg *le
         out += add_some(core, p, p->need - best - out, now_ns);
     if (best + out >= p->need)
         return;
+    if (cut_off(p)) {
+        rf_call_finish(core, p->parent, RPCFAN_ECANCELED, now_ns);
+        return;
+    }
     /* Nobody is left to ask who might know better: what enough of them say is the answer then. */
     struct rf_leg *weak = most_given(p, true, &best);
     if (best >= p->need)
@@ -281,6 +296,8 @@ void rf_fan_heard(struct rf_core *core, struct rf_plan *p, struct rf_leg *leg, u
         hear_vote(core, p, leg, now_ns);
     else if (decides(p, &leg->call))
         rf_plan_answer(core, p, leg, now_ns);
+    else if (p->live == 1 && cut_off(p))
+        rf_call_finish(core, p->parent, RPCFAN_ECANCELED, now_ns);
     else if (p->live == 1)
         rf_plan_answer(core, p, most_telling(p, leg), now_ns);
 }
