@@ -68,6 +68,8 @@ void rf_send_heard(struct rf_core *core, struct rf_plan *p, struct rf_leg *leg, 
     const struct rf_call *found = &leg->call;
     struct rf_call *c = p->parent;
     bool there = found->err == RPCFAN_OK && found->json_len > 0 && found->json[0] == '{';
-    if (!there || !rf_send_known(core, c, now_ns))
+    if (found->err == RPCFAN_ECANCELED)
+        rf_call_finish(core, c, RPCFAN_ECANCELED, now_ns);
+    else if (!there || !rf_send_known(core, c, now_ns))
         rf_call_finish(core, c, RPCFAN_ERPC, now_ns);
 }
