@@ -154,7 +154,7 @@ void rf_call_finish(struct rf_core *core, struct rf_call *c, enum rpcfan_err err
     core->live--;
     net->answered++;
     if (err == RPCFAN_OK || err == RPCFAN_ERPC)
-        rf_admit_answered(&net->admit, 1, now_ns);
+        net->served++;
     answer_joiners(core, c, now_ns);
     rf_list_push(&core->out->done, &c->link);
 }
