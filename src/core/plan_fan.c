@@ -17,8 +17,8 @@
 #include "json/canon.h"
 #include "json/rpc.h"
 
-#define QUORUM_CODE 1021       /* documented with the other codes of the client's own */
-#define VOTE_SHOWN_MAX 2048    /* bytes of each answer in a report of disagreement */
+#define QUORUM_CODE 1021    /* documented with the other codes of the client's own */
+#define VOTE_SHOWN_MAX 2048 /* bytes of each answer in a report of disagreement */
 
 static uint64_t bit_of(uint32_t i)
 {
@@ -218,7 +218,8 @@ static void disagree(struct rf_core *core, struct rf_plan *p, uint64_t now_ns)
     rf_call_explain(c, "%u of %u endpoints gave equal answers, %u were wanted", best_count(p), p->n,
                     p->need);
     rf_buf_printf(&b, "{\"code\":%d,\"message\":", QUORUM_CODE);
-    rf_json_quote(&b, c->detail != NULL ? c->detail : "", c->detail != NULL ? strlen(c->detail) : 0);
+    rf_json_quote(&b, c->detail != NULL ? c->detail : "",
+                  c->detail != NULL ? strlen(c->detail) : 0);
     rf_buf_str(&b, ",\"data\":{\"answers\":[");
     for (uint32_t i = 0; i < p->n; i++) {
         uint32_t ep = next_of(net, p->leg[i]->call.only);
