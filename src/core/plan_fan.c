@@ -17,8 +17,8 @@
 #include "json/canon.h"
 #include "json/rpc.h"
 
-#define QUORUM_CODE 1021       /* documented with the other codes of the client's own */
-#define VOTE_SHOWN_MAX 2048    /* bytes of each answer in a report of disagreement */
+#define QUORUM_CODE 1021    /* documented with the other codes of the client's own */
+#define VOTE_SHOWN_MAX 2048 /* bytes of each answer in a report of disagreement */
 
 static uint64_t bit_of(uint32_t i)
 {
