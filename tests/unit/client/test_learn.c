@@ -17,8 +17,9 @@ static const struct rf_fact *find(const struct rf_fact_book *b, enum rf_fact_kin
 {
     for (size_t i = 0; i < b->n; i++) {
         const struct rf_fact *f = &b->fact[i];
-        if (f->kind == kind && (method == NULL || (f->method.len == strlen(method) &&
-                                                   memcmp(f->method.data, method, f->method.len) == 0)))
+        if (f->kind == kind &&
+            (method == NULL || (f->method.len == strlen(method) &&
+                                memcmp(f->method.data, method, f->method.len) == 0)))
             return f;
     }
     return NULL;
@@ -26,7 +27,8 @@ static const struct rf_fact *find(const struct rf_fact_book *b, enum rf_fact_kin
 
 static const char whole[] =
     "{\"networks\":[{\"name\":\"n\",\"endpoints\":[{\"name\":\"a\",\"batch\":7,\"batch_bytes\":500,"
-    "\"inputs\":5,\"ranges\":{\"eth_getLogs\":1000,\"x\":0},\"unsupported\":{\"m\":1500,\"o\":500}},"
+    "\"inputs\":5,\"ranges\":{\"eth_getLogs\":1000,\"x\":0},\"unsupported\":{\"m\":1500,\"o\":500}}"
+    ","
     "{\"name\":\"b\",\"future\":[1,2]}]},{\"name\":\"o\",\"endpoints\":[]}]}";
 
 static void test_learn_reads_facts(void **state)

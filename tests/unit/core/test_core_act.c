@@ -172,7 +172,7 @@ static void test_act_once_arrives_at_most_once(void **state)
 /* --- not there yet, skipped, not supported ---------------------------------------------------- */
 
 struct slots {
-    uint64_t head_at_0;    /* slot at time 0; then one in 400 ms */
+    uint64_t head_at_0; /* slot at time 0; then one in 400 ms */
     uint64_t lag[BENCH_EPS];
     uint64_t asked[BENCH_EPS];
     uint64_t wanted;
@@ -184,8 +184,8 @@ static void slot_serve(struct bench *b, struct rf_exchange *ex, uint64_t now_ns,
     struct slots *s = b->arg;
     uint64_t head = s->head_at_0 + now_ns / (400 * RF_MS) - s->lag[ex->endpoint];
     if (ex->call[0]->leg_of != NULL) {
-        rf_buf_printf(&out->body, "{\"id\":%llu,\"result\":%llu}",
-                      (unsigned long long)ex->id_base, (unsigned long long)head);
+        rf_buf_printf(&out->body, "{\"id\":%llu,\"result\":%llu}", (unsigned long long)ex->id_base,
+                      (unsigned long long)head);
         return;
     }
     s->asked[ex->endpoint]++;

@@ -83,7 +83,12 @@ static void test_endpoint_throttled_probes_close_the_breaker(void **state)
                                         "500:", "500:", "500:", "500:", "429:", "429:", "ok"};
     struct script s = {steps, RF_COUNT(steps), 0};
     struct bench b;
-    start(&b, 1, &s);
+    bench_init(&b, 1, 1);
+    b.ep[0].learn =
+        0; /* this is about the breaker, and not about what a refusal says of the rate */
+    b.serve = play;
+    b.arg = &s;
+    bench_start(&b);
     bench_offer(&b, 50, 60, 30 * RF_SEC);
     bench_run(&b, 60 * RF_SEC);
     const struct rf_endpoint *ep = bench_ep(&b, 0);

@@ -157,8 +157,8 @@ static void count_methods(struct bench *b, struct rf_exchange *ex, uint64_t now_
     bench_reply_ok(ex, out);
 }
 
-/* Each method has its own 3 in 10 s within 100 in 10 s for all; those that come when no more windows
- * can be made share the one that is left, and none is let through without. */
+/* Each method has its own 3 in 10 s within 100 in 10 s for all; those that come when no more
+ * windows can be made share the one that is left, and none is let through without. */
 static void test_method_each_has_its_own_window(void **state)
 {
     (void)state;
