@@ -279,4 +279,5 @@ void rf_act(struct rf_settle *s, struct rf_call *c, const struct rf_verdict *v,
         retry(s, c, v, error);
         break;
     }
+    rf_fan_stumbled(s->core, c, s->now_ns);
 }

@@ -262,10 +262,7 @@ void rf_core_free(struct rf_core *core)
 static bool fits_anywhere(const struct rf_network *net, const struct rf_class_queue *q)
 {
     for (uint32_t i = 0; i < net->n_ep; i++) {
-        const struct rf_endpoint *ep = &net->ep[i];
-        if (rf_limiter_fits(&ep->gate.limiter, q->price[i].own) &&
-            (ep->account == NULL ||
-             rf_limiter_fits(&ep->account->gate.limiter, q->price[i].account)))
+        if (rf_endpoint_fits(&net->ep[i], &q->price[i]))
             return true;
     }
     return false;

@@ -61,6 +61,13 @@ double rf_endpoint_per_s(const struct rf_endpoint *ep)
     return own == 0 || (shared > 0 && shared < own) ? shared : own;
 }
 
+bool rf_endpoint_fits(const struct rf_endpoint *ep, const struct rf_price *price)
+{
+    return rf_limiter_fits(&ep->gate.limiter, price->own) &&
+           (ep->account == NULL ||
+            rf_limiter_fits(&ep->account->gate.limiter, price->account));
+}
+
 bool rf_endpoint_usable(const struct rf_endpoint *ep, uint64_t now_ns)
 {
     bool open = ep->breaker.state == RF_BREAKER_OPEN && now_ns < ep->breaker.open_until_ns;

@@ -11,6 +11,8 @@ enum rpcfan_err rf_endpoint_init(struct rf_endpoint *ep, const struct rpcfan_end
 /** Free what it owns. */
 void rf_endpoint_fini(struct rf_endpoint *ep);
 
+/** Whether a call of a price fits into its windows and its account's at all. */
+bool rf_endpoint_fits(const struct rf_endpoint *ep, const struct rf_price *price);
 /** Whether it is worth waiting for: not benched, its breaker not open. */
 bool rf_endpoint_usable(const struct rf_endpoint *ep, uint64_t now_ns);
 

@@ -9,6 +9,9 @@
 
 #include "base/mem.h"
 
+/* Class queues that are kept for classes of methods: pinned ones must not use all of them up. */
+#define UNPINNED_MIN 64
+
 /* Methods whose effect must not happen twice. Raw signed sends are not here: the same bytes have
  * the same hash, so the chain itself drops the second. */
 static const char *const once_everywhere[] = {
@@ -258,7 +261,8 @@ static enum rpcfan_err find_class(struct rf_network *net, struct rf_price *price
             return RPCFAN_OK;
         }
     }
-    if (net->n_cq == RF_CLASS_QUEUES_MAX) {
+    uint32_t most = only != 0 ? RF_CLASS_QUEUES_MAX - UNPINNED_MIN : RF_CLASS_QUEUES_MAX;
+    if (net->n_cq >= most) {
         rf_free(price);
         return RPCFAN_EINVAL;
     }
@@ -291,6 +295,12 @@ enum rpcfan_err rf_method_pinned(struct rf_network *net, uint32_t class_ix, uint
                                  uint32_t *ix)
 {
     const struct rf_class_queue *q = &net->cq[class_ix];
+    for (uint32_t i = 0; i < net->n_cq; i++) {
+        if (net->cq[i].only == only && same_price(net->cq[i].price, q->price, net->n_ep)) {
+            *ix = i;
+            return RPCFAN_OK;
+        }
+    }
     *ix = class_ix;
     if (net->n_cq >= PINNED_MAX)
         return RPCFAN_OK; /* it waits with the others, rather than take the last place of a method */

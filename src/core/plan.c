@@ -7,12 +7,16 @@
  * what that means. */
 #include "core/plan.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "core/method.h"
 #include "core/need.h"
 #include "core/queue.h"
+
+/* What a broadcast that was answered still has once the client closes: time for a handshake. */
+#define LAST_NS (3 * RF_SEC)
 
 static void free_leg(struct rf_core *core, struct rf_leg *leg)
 {
@@ -26,6 +30,13 @@ static void free_leg(struct rf_core *core, struct rf_leg *leg)
     core->n_legs--;
 }
 
+/* Requests that were sent for a leg were sent for its parent. */
+static void count_sends(struct rf_call *parent, const struct rf_leg *leg)
+{
+    uint32_t sum = (uint32_t)parent->sends + leg->call.sends;
+    parent->sends = sum > UINT16_MAX ? UINT16_MAX : (uint16_t)sum;
+}
+
 static void free_plan(struct rf_core *core, struct rf_plan *p)
 {
     for (uint32_t i = 0; i < p->n; i++)
@@ -37,6 +48,8 @@ static void free_plan(struct rf_core *core, struct rf_plan *p)
 
 void rf_plan_shift(struct rf_core *core, struct rf_plan *p)
 {
+    if (p->parent != NULL)
+        count_sends(p->parent, p->leg[0]);
     free_leg(core, p->leg[0]);
     memmove(&p->leg[0], &p->leg[1], (p->n - 1) * sizeof p->leg[0]);
     p->n--;
@@ -66,7 +79,17 @@ struct rf_plan *rf_plan_new(struct rf_core *core, enum rf_plan_kind kind, uint32
 static bool make_room(struct rf_core *core)
 {
     uint64_t want = (uint64_t)core->pending_max + core->n_legs + 1;
+    if (want < core->delays.cap)
+        return true;
+    want += want / 4; /* or each leg of a new record would move the heap */
     return want <= UINT32_MAX && rf_heap_reserve(&core->delays, (uint32_t)want);
+}
+
+/* Where there are too many class queues for one of its own it waits among others. */
+static bool pin(struct rf_network *net, uint64_t only, uint32_t *class_ix)
+{
+    enum rpcfan_err e = rf_method_pinned(net, *class_ix, only, class_ix);
+    return e == RPCFAN_OK || e == RPCFAN_EINVAL;
 }
 
 static bool set_up(struct rf_core *core, struct rf_plan *p, struct rf_leg *leg, uint64_t only)
@@ -79,10 +102,10 @@ static bool set_up(struct rf_core *core, struct rf_plan *p, struct rf_leg *leg, 
     c->leg_of = p;
     c->only = only;
     c->policy = RPCFAN_BALANCE;
-    c->split = RPCFAN_SPLIT_NONE;
+    c->split = p->split != 0 ? p->split : (uint8_t)RPCFAN_SPLIT_NONE;
     if (rf_method_find(net, rf_call_method(c), &m) != RPCFAN_OK)
         return false;
-    if (only != 0 && rf_method_pinned(net, m.class_ix, only, &m.class_ix) != RPCFAN_OK)
+    if (only != 0 && !pin(net, only, &m.class_ix))
         return false;
     c->class_ix = m.class_ix;
     c->method_ix = m.method_ix;
@@ -94,7 +117,8 @@ static bool set_up(struct rf_core *core, struct rf_plan *p, struct rf_leg *leg, 
         c->need = (uint8_t)need.kind;
         c->need_at = need.at;
     }
-    c->depth = p->parent != NULL ? (uint8_t)(p->parent->depth + 1) : 0;
+    if (p->parent != NULL)
+        c->depth = (uint8_t)(p->parent->depth + (p->kind == RF_PLAN_RANGE));
     return true;
 }
 
@@ -130,7 +154,8 @@ struct rf_leg *rf_plan_add(struct rf_core *core, struct rf_plan *p, struct rpcfa
     p->live++;
     p->asked |= only;
     core->net[p->network].legs++;
-    rf_call_queue(core, c, RF_QUEUE_NEW, core->now_ns);
+    if (p->kind == RF_PLAN_RANGE || !rf_split_start(core, c, core->now_ns))
+        rf_call_queue(core, c, RF_QUEUE_NEW, core->now_ns);
     return leg;
 fail:
     free_leg(core, leg);
@@ -151,19 +176,74 @@ void rf_plan_leave(struct rf_core *core, struct rf_call *parent, uint64_t now_ns
     struct rf_plan *p = parent->plan;
     parent->plan = NULL;
     p->parent = NULL;
+    for (uint32_t i = 0; i < p->n; i++)
+        count_sends(parent, p->leg[i]);
     if (p->kind != RF_PLAN_BROADCAST || parent->err == RPCFAN_ECANCELED)
         cancel_legs(core, p, now_ns);
     if (p->live == 0)
         free_plan(core, p);
 }
 
+static void set_deadline(struct rf_core *core, struct rf_call *c, uint64_t deadline_ns,
+                         uint64_t now_ns)
+{
+    rf_due_remove(&core->deadlines, &c->deadline);
+    c->deadline_ns = deadline_ns;
+    if (!rf_due_add(&core->deadlines, &c->deadline, deadline_ns))
+        rf_call_finish(core, c, RPCFAN_ENOMEM, now_ns);
+}
+
+static void hurry(struct rf_core *core, struct rf_plan *p, uint64_t now_ns)
+{
+    uint64_t last_ns = rf_time_add(now_ns, LAST_NS);
+    if (p->hurried)
+        return;
+    p->hurried = true;
+    for (uint32_t i = 0; i < p->n; i++) {
+        struct rf_call *c = &p->leg[i]->call;
+        if (c->state != RF_CALL_DONE && c->deadline_ns > last_ns)
+            set_deadline(core, c, last_ns, now_ns);
+    }
+}
+
 void rf_plan_cancel_orphans(struct rf_core *core, uint64_t now_ns)
 {
     for (struct rf_link *l = core->plans.next; l != &core->plans; l = l->next) {
         struct rf_plan *p = RF_CONTAINER(l, struct rf_plan, link);
-        if (p->parent == NULL)
+        if (p->parent == NULL && p->kind == RF_PLAN_BROADCAST)
+            hurry(core, p, now_ns);
+        else if (p->parent == NULL)
             cancel_legs(core, p, now_ns);
     }
+}
+
+void rf_plan_extend(struct rf_core *core, struct rf_plan *p, uint64_t deadline_ns)
+{
+    for (uint32_t i = 0; i < p->n; i++) {
+        struct rf_call *c = &p->leg[i]->call;
+        if (c->state == RF_CALL_DONE || c->deadline_ns >= deadline_ns)
+            continue;
+        if (c->plan != NULL)
+            rf_plan_extend(core, c->plan, deadline_ns);
+        set_deadline(core, c, deadline_ns, core->now_ns);
+    }
+}
+
+static uint32_t count_legs(const struct rf_plan *p, uint32_t most)
+{
+    uint32_t n = p->live;
+    for (uint32_t i = 0; i < p->n && n < most; i++) {
+        const struct rf_plan *below = p->leg[i]->call.plan;
+        n += below != NULL ? count_legs(below, most - n) : 0;
+    }
+    return n;
+}
+
+uint32_t rf_plan_family(const struct rf_plan *p)
+{
+    while (p->parent != NULL && p->parent->leg_of != NULL)
+        p = p->parent->leg_of;
+    return count_legs(p, RF_PLAN_LEGS_MAX);
 }
 
 static void hear(struct rf_core *core, struct rf_plan *p, struct rf_leg *leg, uint64_t now_ns)
@@ -205,9 +285,11 @@ bool rf_plan_run(struct rf_core *core, uint64_t now_ns)
             hear(core, p, leg, now_ns);
         if (--p->live > 0)
             continue;
+        assert(p->parent == NULL || p->kind == RF_PLAN_HEDGE);
         if (p->parent != NULL)
-            p->parent->plan = NULL; /* a hedge that lost: the call goes on without it */
-        free_plan(core, p);
+            rf_plan_leave(core, p->parent, now_ns); /* it lost: the call goes on without it */
+        else
+            free_plan(core, p);
     }
     return any;
 }
@@ -222,7 +304,6 @@ void rf_plan_answer(struct rf_core *core, struct rf_plan *p, struct rf_leg *leg,
     to->space = from->space;
     to->endpoint = from->endpoint;
     to->cause = from->cause;
-    to->sends = (uint16_t)(to->sends + from->sends);
     rf_free(to->detail);
     to->detail = from->detail;
     from->detail = NULL;
@@ -230,7 +311,7 @@ void rf_plan_answer(struct rf_core *core, struct rf_plan *p, struct rf_leg *leg,
 }
 
 void rf_plan_answer_json(struct rf_core *core, struct rf_call *c, enum rpcfan_err err,
-                         struct rpcfan_slice json, uint64_t now_ns)
+                         struct rpcfan_slice json, bool space, uint64_t now_ns)
 {
     struct rf_blob *blob = rf_blob_new(json.len + 1);
     if (blob == NULL || !rf_blob_add(blob, json.data, json.len)) {
@@ -242,6 +323,6 @@ void rf_plan_answer_json(struct rf_core *core, struct rf_call *c, enum rpcfan_er
     c->blob = blob;
     c->json = blob->data;
     c->json_len = blob->len;
-    c->space = false;
+    c->space = space;
     rf_call_finish(core, c, err, now_ns);
 }

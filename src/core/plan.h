@@ -25,7 +25,8 @@ struct rf_leg {
     struct rf_call call;
     struct rf_buf tail;    /* its own copy: it may outlive the caller's */
     struct rf_buf vote;    /* quorum: the canonical answer */
-    bool done;
+    bool done;             /* heard */
+    bool stumbled;         /* quorum: it brought another leg, though it goes on itself */
 };
 
 #define RF_PLAN_LEGS_MAX 64
@@ -37,14 +38,16 @@ struct rf_plan {
     uint32_t network;
     struct rf_call *parent; /* NULL: answered already, or nobody asked */
     struct rf_leg *leg[RF_PLAN_LEGS_MAX]; /* owned */
-    uint32_t n, live;
+    uint32_t n, live;  /* live: not yet heard */
+    uint8_t split;     /* what rf_call.split of its legs is */
     uint32_t need;     /* quorum: equal answers wanted */
     uint64_t asked;    /* endpoints that have or had a leg (bit: index) */
-    bool by_position;  /* range: pieces of an address list; results are merged by position */
+    bool hurried;      /* broadcast: its legs were given a last moment, for the client closes */
+    bool by_position;  /* range: halves of an address list, merged by position; `next` counts them */
     bool more;         /* range: from `next` to `last` is not asked for yet, in pieces of ... */
     uint64_t next, last, piece; /* ... so many blocks */
     struct rf_buf out; /* range: the elements of the pieces that came in, in order */
-    bool out_space;
+    bool out_space;    /* there is whitespace between tokens in it */
 };
 
 /** Make a plan for a call, which then waits for its legs (but for a hedge, which goes on).
@@ -63,24 +66,36 @@ struct rf_leg *rf_plan_add(struct rf_core *core, struct rf_plan *p, struct rpcfa
 void rf_plan_leave(struct rf_core *core, struct rf_call *parent, uint64_t now_ns);
 /** Hear the legs that ended, until none is left. @return whether there was any. */
 bool rf_plan_run(struct rf_core *core, uint64_t now_ns);
-/** Cancel legs that nobody waits for: a client that closes does not wait for them either. */
+/** A client that closes does not wait for legs that nobody waits for: they are canceled, but those of
+ * a broadcast, which have a last moment to reach their nodes. */
 void rf_plan_cancel_orphans(struct rf_core *core, uint64_t now_ns);
+/** The parent's place was taken by a call with a later deadline: its legs have as long. */
+void rf_plan_extend(struct rf_core *core, struct rf_plan *p, uint64_t deadline_ns);
+/** Legs that are not done of all the plans that a call of a caller was spread over; `p` is any of
+ * them. Counts to RF_PLAN_LEGS_MAX at least. */
+uint32_t rf_plan_family(const struct rf_plan *p);
 /** Forget the first leg, which is done. */
 void rf_plan_shift(struct rf_core *core, struct rf_plan *p);
 /** Answer the parent with what a leg brought. */
 void rf_plan_answer(struct rf_core *core, struct rf_plan *p, struct rf_leg *leg, uint64_t now_ns);
-/** Answer the parent with JSON of the core's own. @param json  copied.
- * @param err  RPCFAN_OK for a result, else json is an error object. */
+/** Answer a call with JSON of the core's own. @param json  copied.
+ * @param err  RPCFAN_OK for a result, else json is an error object.
+ * @param space  as rf_call.space. */
 void rf_plan_answer_json(struct rf_core *core, struct rf_call *c, enum rpcfan_err err,
-                         struct rpcfan_slice json, uint64_t now_ns);
+                         struct rpcfan_slice json, bool space, uint64_t now_ns);
 
 /** Carry a call out by its policy, where that takes more than one request. @return false: it does
  * not; queue it as it is. */
 bool rf_fan_start(struct rf_core *core, struct rf_call *c, uint64_t now_ns);
+/** A call could not be answered at once and goes again: where it is a leg of a quorum, another one
+ * is sent along, for it may take long. No effect on other calls. */
+void rf_fan_stumbled(struct rf_core *core, struct rf_call *c, uint64_t now_ns);
 /** A leg of a race, a quorum or a broadcast ended. */
 void rf_fan_heard(struct rf_core *core, struct rf_plan *p, struct rf_leg *leg, uint64_t now_ns);
 
-/** A raw send that a node refuses for what it holds already. @param error  the node's, raw JSON.
+/** A raw send that a node refuses for what it holds already. The lookup asks the node that said so:
+ * another one may not be that far yet. Not for a call that is not in an exchange.
+ * @param error  the node's, raw JSON in `blob`.
  * @return false: it is not such a case, or out of memory; deliver the error. */
 bool rf_send_known(struct rf_core *core, struct rf_call *c, uint64_t now_ns);
 bool rf_send_lookup(struct rf_core *core, struct rf_call *c, struct rf_blob *blob,

@@ -2,13 +2,15 @@
  *
  * Race: a leg to each endpoint that can serve; the first that answers, with a result or with an
  * error that is an answer, decides. Quorum: as many legs as must agree; each that fails or
- * disagrees brings one more, while endpoints are left. Broadcast: a leg to each endpoint that is
+ * disagrees brings one more, while endpoints are left, and so does each that has to wait for a
+ * second try. Broadcast: a leg to each endpoint that is
  * not benched; the first acceptance decides, the others are sent all the same.
  * Failure modes: nobody answers: the last failure is the answer; nobody agrees: RPCFAN_EQUORUM with
  * an error object that says who said what. */
 #include <string.h>
 
 #include "base/mem.h"
+#include "core/endpoint.h"
 #include "core/plan.h"
 #include "core/queue.h"
 #include "core/route.h"
@@ -42,16 +44,29 @@ static uint32_t next_of(const struct rf_network *net, uint64_t mask)
     return best;
 }
 
-/* Legs to up to `n` endpoints that have none; those that can serve go first. @return how many. */
+/* Endpoints where a call like this fits into each window: elsewhere it would wait for ever. */
+static uint64_t fitting(const struct rf_network *net, const struct rf_call *c)
+{
+    uint64_t mask = 0;
+    for (uint32_t i = 0; i < net->n_ep; i++) {
+        if (rf_endpoint_fits(&net->ep[i], &net->cq[c->class_ix].price[i]))
+            mask |= bit_of(i);
+    }
+    return mask;
+}
+
+/* Legs to up to `n` endpoints that have none: first those that can serve and have what the call
+ * needs, then those that are up, then the others. @return how many. */
 static uint32_t add_some(struct rf_core *core, struct rf_plan *p, uint32_t n, uint64_t now_ns)
 {
     const struct rf_network *net = &core->net[p->network];
-    uint64_t all = net->n_ep == 64 ? UINT64_MAX : bit_of(net->n_ep) - 1;
-    uint64_t usable = rf_route_usable(net, now_ns);
+    uint64_t fits = fitting(net, p->parent), usable = rf_route_usable(net, now_ns);
+    uint64_t best = rf_route_candidates(net, p->parent, now_ns);
     uint32_t added = 0;
     while (added < n) {
-        uint64_t left = all & ~p->asked;
-        uint32_t ep = next_of(net, (left & usable) != 0 ? left & usable : left);
+        uint64_t left = fits & ~p->asked;
+        uint64_t up = left & usable;
+        uint32_t ep = next_of(net, (up & best) != 0 ? up & best : up != 0 ? up : left);
         if (ep == UINT32_MAX || !add_at(core, p, ep))
             break;
         added++;
@@ -59,10 +74,10 @@ static uint32_t add_some(struct rf_core *core, struct rf_plan *p, uint32_t n, ui
     return added;
 }
 
-static uint32_t count_usable(const struct rf_network *net, uint64_t now_ns)
+static uint32_t count_bits(uint64_t mask)
 {
     uint32_t n = 0;
-    for (uint64_t mask = rf_route_usable(net, now_ns); mask != 0; mask &= mask - 1)
+    for (; mask != 0; mask &= mask - 1)
         n++;
     return n;
 }
@@ -72,8 +87,11 @@ static uint32_t legs_wanted(const struct rf_network *net, const struct rf_call *
 {
     if (kind == RF_PLAN_QUORUM)
         return c->quorum;
-    uint32_t usable = count_usable(net, now_ns);
-    return kind == RF_PLAN_BROADCAST || usable == 0 ? net->n_ep : usable;
+    uint64_t usable = rf_route_usable(net, now_ns) & fitting(net, c);
+    uint64_t best = rf_route_candidates(net, c, now_ns) & usable;
+    if (kind == RF_PLAN_BROADCAST || usable == 0)
+        return net->n_ep;
+    return count_bits(best != 0 ? best : usable);
 }
 
 static bool kind_of(const struct rf_network *net, const struct rf_call *c, enum rf_plan_kind *kind)
@@ -109,6 +127,7 @@ bool rf_fan_start(struct rf_core *core, struct rf_call *c, uint64_t now_ns)
         return true;
     }
     p->need = c->quorum;
+    p->split = c->split;
     if (add_some(core, p, legs_wanted(net, c, kind, now_ns), now_ns) == 0)
         rf_call_finish(core, c, RPCFAN_ENOMEM, now_ns);
     return true;
@@ -127,8 +146,12 @@ static bool read_vote(struct rf_leg *leg)
 {
     const struct rf_call *c = &leg->call;
     struct rf_error_text e;
-    if (c->err == RPCFAN_OK)
-        return rf_json_canon((struct rpcfan_slice){c->json, c->json_len}, &leg->vote);
+    if (c->err == RPCFAN_OK) {
+        struct rpcfan_slice json = {c->json, c->json_len};
+        if (!rf_json_canon(json, &leg->vote) && !leg->vote.failed)
+            rf_buf_add(&leg->vote, json.data, json.len);
+        return !leg->vote.failed;
+    }
     /* Nodes word the same error differently: the code is what they can agree on. */
     if (rf_error_read(c->json, c->json_len, &e) && e.has_code)
         rf_buf_printf(&leg->vote, "error %lld", (long long)e.code);
@@ -167,13 +190,17 @@ static void add_voice(struct rf_buf *b, const struct rf_leg *leg, const char *en
     rf_buf_str(b, "{\"endpoint\":");
     rf_json_quote(b, endpoint, strlen(endpoint));
     bool whole = c->json_len <= VOTE_SHOWN_MAX;
-    if (c->json != NULL && (c->err == RPCFAN_OK || c->err == RPCFAN_ERPC)) {
+    if (leg->done && c->json != NULL && (c->err == RPCFAN_OK || c->err == RPCFAN_ERPC)) {
         rf_buf_str(b, c->err == RPCFAN_OK ? ",\"result\":" : ",\"error\":");
         if (whole)
             rf_buf_add(b, c->json, c->json_len);
         else
             rf_json_quote(b, c->json, VOTE_SHOWN_MAX);
         rf_buf_printf(b, ",\"bytes\":%llu}", (unsigned long long)c->json_len);
+        return;
+    }
+    if (!leg->done) {
+        rf_buf_str(b, ",\"waiting\":true}");
         return;
     }
     const char *why = c->detail != NULL ? c->detail : rpcfan_err_text(c->err);
@@ -187,6 +214,7 @@ static void disagree(struct rf_core *core, struct rf_plan *p, uint64_t now_ns)
     const struct rf_network *net = &core->net[p->network];
     struct rf_call *c = p->parent;
     struct rf_buf b = {0};
+    bool space = false;
     rf_call_explain(c, "%u of %u endpoints gave equal answers, %u were wanted", best_count(p), p->n,
                     p->need);
     rf_buf_printf(&b, "{\"code\":%d,\"message\":", QUORUM_CODE);
@@ -197,12 +225,14 @@ static void disagree(struct rf_core *core, struct rf_plan *p, uint64_t now_ns)
         if (i > 0)
             rf_buf_char(&b, ',');
         add_voice(&b, p->leg[i], net->ep[ep].name);
+        space = space || p->leg[i]->call.space;
     }
     rf_buf_str(&b, "]}}");
     if (b.failed)
         rf_call_finish(core, c, RPCFAN_ENOMEM, now_ns);
     else
-        rf_plan_answer_json(core, c, RPCFAN_EQUORUM, (struct rpcfan_slice){b.data, b.len}, now_ns);
+        rf_plan_answer_json(core, c, RPCFAN_EQUORUM, (struct rpcfan_slice){b.data, b.len}, space,
+                            now_ns);
     rf_buf_fini(&b);
 }
 
@@ -219,18 +249,47 @@ static void hear_vote(struct rf_core *core, struct rf_plan *p, struct rf_leg *le
     uint32_t out = p->live - 1, best = best_count(p);
     if (best + out < p->need)
         out += add_some(core, p, p->need - best - out, now_ns);
-    if (best + out < p->need)
+    if (best + out >= p->need)
+        return;
+    /* What was cut short says nothing about who agrees with whom. */
+    if (leg->call.err == RPCFAN_ECANCELED || now_ns >= p->parent->deadline_ns)
+        rf_plan_answer(core, p, leg, now_ns);
+    else
         disagree(core, p, now_ns);
 }
 
-/* Of legs that all failed, the one whose failure says most: what a node said, else the latest. */
+void rf_fan_stumbled(struct rf_core *core, struct rf_call *c, uint64_t now_ns)
+{
+    struct rf_plan *p = c->leg_of;
+    if (p == NULL || p->kind != RF_PLAN_QUORUM || p->parent == NULL || c->state == RF_CALL_DONE)
+        return;
+    struct rf_leg *leg = RF_CONTAINER(c, struct rf_leg, call);
+    if (leg->stumbled)
+        return;
+    leg->stumbled = true;
+    add_some(core, p, 1, now_ns);
+}
+
+/* How much a failure says: an error that is an answer, then any other word of a node, then what
+ * became of a try, and least what was cut short. */
+static unsigned telling(const struct rf_call *c)
+{
+    if (is_answer(c))
+        return 3;
+    if (c->err == RPCFAN_ERPC)
+        return 2;
+    return c->err != RPCFAN_ECANCELED && c->err != RPCFAN_EDEADLINE;
+}
+
+/* Of legs that all failed, the one whose failure says most; of equal ones the latest. */
 static struct rf_leg *most_telling(const struct rf_plan *p, struct rf_leg *latest)
 {
+    struct rf_leg *most = latest;
     for (uint32_t i = 0; i < p->n; i++) {
-        if (p->leg[i]->call.err == RPCFAN_ERPC)
-            return p->leg[i];
+        if (telling(&p->leg[i]->call) > telling(&most->call))
+            most = p->leg[i];
     }
-    return latest;
+    return most;
 }
 
 static bool decides(const struct rf_plan *p, const struct rf_call *c)

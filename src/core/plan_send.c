@@ -2,7 +2,8 @@
  *
  * "Already known" is success: the transaction's hash is the answer, as the first acceptance would
  * have given it. "Nonce too low" may be the same thing after the transaction was mined: it is
- * looked up by hash; found is success, not found is the node's own error. */
+ * looked up by hash, at the node that said so, for it has seen the block; found is success, not
+ * found is the node's own error. */
 #include "base/mem.h"
 #include "core/plan.h"
 #include "core/queue.h"
@@ -28,7 +29,8 @@ bool rf_send_known(struct rf_core *core, struct rf_call *c, uint64_t now_ns)
     struct rf_buf b = {0};
     bool ok = c->send && identity(core, c, &b);
     if (ok)
-        rf_plan_answer_json(core, c, RPCFAN_OK, (struct rpcfan_slice){b.data, b.len}, now_ns);
+        rf_plan_answer_json(core, c, RPCFAN_OK, (struct rpcfan_slice){b.data, b.len}, false,
+                            now_ns);
     rf_buf_fini(&b);
     return ok;
 }
@@ -43,6 +45,7 @@ bool rf_send_lookup(struct rf_core *core, struct rf_call *c, struct rf_blob *blo
                       (int)b.len, b.data);
         ok = !tail.failed;
     }
+    uint64_t only = c->ex != NULL ? UINT64_C(1) << c->ex->index : 0;
     struct rf_plan *p = ok ? rf_plan_new(core, RF_PLAN_LOOKUP, c->network, c) : NULL;
     if (p != NULL) {
         /* Kept for the case that it is not there. */
@@ -52,7 +55,7 @@ bool rf_send_lookup(struct rf_core *core, struct rf_call *c, struct rf_blob *blo
         c->json = error.data;
         c->json_len = error.len;
         uint64_t until_ns = rf_min_u64(c->deadline_ns, rf_time_add(now_ns, LOOKUP_NS));
-        if (rf_plan_add(core, p, (struct rpcfan_slice){tail.data, tail.len}, 0, until_ns) == NULL)
+        if (rf_plan_add(core, p, (struct rpcfan_slice){tail.data, tail.len}, only, until_ns) == NULL)
             rf_call_finish(core, c, RPCFAN_ERPC, now_ns);
     }
     rf_buf_fini(&b);

@@ -153,7 +153,10 @@ static void answer_joiners(struct rf_core *core, struct rf_call *c, uint64_t now
 void rf_call_finish(struct rf_core *core, struct rf_call *c, enum rpcfan_err err, uint64_t now_ns)
 {
     struct rf_network *net = net_of(core, c);
+    bool sent = c->state == RF_CALL_SENT;
     set_state(core, c, RF_CALL_DONE);
+    if (sent && (err == RPCFAN_OK || err == RPCFAN_ERPC))
+        rf_admit_answered(&net->admit, 1, now_ns); /* a leg as well: it was queued like any call */
     rf_due_remove(&core->deadlines, &c->deadline);
     rf_join_remove(&net->joins, &c->join);
     if (err == RPCFAN_OK) {
@@ -171,8 +174,6 @@ void rf_call_finish(struct rf_core *core, struct rf_call *c, enum rpcfan_err err
     }
     core->live--;
     net->answered++;
-    if (err == RPCFAN_OK || err == RPCFAN_ERPC)
-        rf_admit_answered(&net->admit, 1, now_ns);
     rf_list_push(&core->out->done, &c->link);
     answer_joiners(core, c, now_ns);
 }
@@ -220,8 +221,10 @@ static void hand_over(struct rf_core *core, struct rf_call *from, struct rf_call
     to->ex = from->ex;
     to->at = from->at;
     to->plan = from->plan;
-    if (to->plan != NULL)
+    if (to->plan != NULL) {
         to->plan->parent = to;
+        rf_plan_extend(core, to->plan, to->deadline_ns);
+    }
     rf_list_init(&to->joiners);
     rf_list_splice(&to->joiners, &from->joiners);
     rf_join_replace(&net->joins, &from->join, &to->join, to->tail);
@@ -259,6 +262,11 @@ static void explain_wait(struct rf_core *core, struct rf_call *c, uint64_t now_n
         return;
     if (c->state == RF_CALL_SENT) {
         rf_call_explain(c, "deadline passed while waiting for the answer");
+        return;
+    }
+    if (c->plan != NULL && c->state == RF_CALL_SPREAD) {
+        rf_call_explain(c, "deadline passed while %u of the requests made for it were under way",
+                        c->plan->live);
         return;
     }
     char why[192];

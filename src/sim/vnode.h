@@ -130,7 +130,7 @@ void rf_vnode_ghost(struct rf_vnode *n, const struct rf_vghost *g, uint64_t now_
 void rf_vnode_serve(struct rf_vnode *n, struct rf_exchange *ex, uint64_t now_ns,
                     struct rf_vreply *out);
 /** The right answer to a call: a JSON string made of its tail, so that an answer that reaches the
- * wrong caller shows. Appended to `b`. */
+ * wrong caller shows. Appended to `b`. NULL, a call that was canceled after it was packed: null. */
 void rf_vnode_answer(const struct rf_call *c, struct rf_buf *b);
 /** Its newest block at a time. */
 uint64_t rf_vnode_head(const struct rf_vnode *n, uint64_t now_ns);

@@ -33,6 +33,7 @@ struct rf_vshell {
     uint64_t now_ns;
     struct rf_event *event;
     size_t n_events, cap_events;
+    uint64_t fail_at; /* allocation of the core, from now on; 0: none */
 };
 
 enum rpcfan_err rf_vshell_new(const struct rpcfan_options *o, const struct rf_vhooks *hooks,
@@ -135,6 +136,11 @@ void rf_vshell_submit(struct rf_vshell *v, struct rf_vcall *c, uint64_t deadline
 void rf_vshell_cancel(struct rf_vshell *v, struct rf_vcall *c)
 {
     add_event(v, (struct rf_event){.kind = RF_EV_CANCEL, .call = &c->call});
+}
+
+void rf_vshell_fail_at(struct rf_vshell *v, uint64_t n)
+{
+    v->fail_at = n;
 }
 
 void rf_vshell_close(struct rf_vshell *v, enum rpcfan_close_mode mode)
@@ -270,6 +276,18 @@ static void abort_flight(struct rf_vshell *v, struct rf_exchange *ex)
     push(v, f, v->now_ns);
 }
 
+static void step_core(struct rf_vshell *v, struct rf_actions *a)
+{
+    uint64_t before = rf_alloc_count();
+    if (v->fail_at > 0)
+        rf_alloc_fail_at(v->fail_at);
+    rf_core_step(v->core, v->event, v->n_events, v->now_ns, a);
+    if (v->fail_at == 0)
+        return;
+    rf_alloc_fail_at(0);
+    v->fail_at = rf_time_sub(v->fail_at, rf_alloc_count() - before);
+}
+
 static void step(struct rf_vshell *v)
 {
     struct rf_heap_node *n;
@@ -281,7 +299,7 @@ static void step(struct rf_vshell *v)
         return; /* only a node was reached */
     struct rf_actions a;
     rf_actions_init(&a);
-    rf_core_step(v->core, v->event, v->n_events, v->now_ns, &a);
+    step_core(v, &a);
     v->n_events = 0;
     struct rf_link *l;
     while ((l = rf_list_shift(&a.abort)) != NULL)

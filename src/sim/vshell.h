@@ -76,6 +76,9 @@ void rf_vcall_free(struct rf_vcall *c);
 void rf_vshell_submit(struct rf_vshell *v, struct rf_vcall *c, uint64_t deadline_ns);
 /** Cancel a call that is not done. Takes effect at the next run. */
 void rf_vshell_cancel(struct rf_vshell *v, struct rf_vcall *c);
+/** Let the `n`-th allocation that the core makes from now on fail, and none of the shell's own; 0:
+ * none. */
+void rf_vshell_fail_at(struct rf_vshell *v, uint64_t n);
 /** Close the core. Takes effect at the next run. */
 void rf_vshell_close(struct rf_vshell *v, enum rpcfan_close_mode mode);
 /** When something happens next by itself: the present where events wait; RF_NEVER: not at all. */

@@ -49,7 +49,7 @@ static inline void bench_on_serve(void *arg, struct rf_exchange *ex, uint64_t no
     b->exchanges++;
     b->sent[ex->endpoint] += ex->n;
     for (uint32_t i = 0; i < ex->n; i++)
-        b->past_deadline += now_ns >= ex->call[i]->deadline_ns;
+        b->past_deadline += ex->call[i] != NULL && now_ns >= ex->call[i]->deadline_ns;
     if (b->serve != NULL) {
         out->delay_ns = b->node[ex->endpoint].latency_ns;
         b->serve(b, ex, now_ns, out);
@@ -184,6 +184,9 @@ static inline void bench_assert_settled(struct bench *b)
     assert_int_equal(b->past_deadline, 0);
     assert_true(rf_core_idle(core));
     assert_int_equal(core->delays.len, 0);
+    assert_int_equal(core->hedges.len, 0);
+    assert_int_equal(core->n_legs, 0);
+    assert_true(rf_list_empty(&core->plans) && rf_list_empty(&core->legs_done));
     assert_true(rf_core_deadline(core) == RF_NEVER);
     for (uint32_t n = 0; n < core->n_net; n++) {
         const struct rf_network *net = &core->net[n];
