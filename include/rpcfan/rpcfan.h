@@ -30,12 +30,13 @@ extern "C" {
 /** Every outcome a function or a call can have. The table with names and texts is in librpcfan(3).
  */
 enum rpcfan_err {
-    RPCFAN_OK = 0,          /**< success */
-    RPCFAN_ENOMEM = 1,      /**< out of memory */
-    RPCFAN_EINVAL = 2,      /**< a bad argument; the error text names it */
-    RPCFAN_ECONFIG = 3,     /**< a bad configuration; the error text gives file and line */
-    RPCFAN_EBUSY = 4,       /**< the pending cap is reached; try again after retry_in_ms */
-    RPCFAN_ECLOSED = 5,     /**< the client is closing or closed */
+    RPCFAN_OK = 0,      /**< success */
+    RPCFAN_ENOMEM = 1,  /**< out of memory */
+    RPCFAN_EINVAL = 2,  /**< a bad argument; the error text names it */
+    RPCFAN_ECONFIG = 3, /**< a bad configuration; the error text gives file and line */
+    RPCFAN_EBUSY = 4,   /**< the pending cap is reached, or the wait would outlast the deadline; try
+                             again after retry_in_ms */
+    RPCFAN_ECLOSED = 5, /**< the client is closing or closed */
     RPCFAN_ECANCELED = 6,   /**< canceled by the caller */
     RPCFAN_EDEADLINE = 7,   /**< the call's deadline passed */
     RPCFAN_ELIMIT = 8,      /**< the call costs more than a rate window ever allows */
@@ -51,16 +52,15 @@ enum rpcfan_err {
     RPCFAN_EMALFORMED = 18, /**< the answer was not the JSON-RPC that was asked for */
     RPCFAN_ETOOBIG =
         19,          /**< the answer was over the response cap, or the request over the body cap */
-    RPCFAN_EIO = 20,      /**< reading or writing a local file failed */
-    RPCFAN_EQUORUM = 21,  /**< the endpoints disagree; the error object says who said what */
-    RPCFAN_EPARTIAL = 22, /**< a range was split, and a part of it could not be had */
+    RPCFAN_EIO = 20, /**< reading or writing a local file failed */
+    RPCFAN_EQUORUM = 21, /**< the endpoints disagree; the error object says who said what */
     RPCFAN_ERR_COUNT
 };
 
 /** What a function has to say about its failure. Caller-owned; may be passed as NULL. */
 struct rpcfan_error {
     enum rpcfan_err code;
-    uint32_t retry_in_ms; /**< set with RPCFAN_EBUSY: ms after which the call would be admitted */
+    uint32_t retry_in_ms; /**< set with RPCFAN_EBUSY: ms after which it may be admitted */
     char text[320];       /**< NUL-terminated; names the place and the remedy; never holds a URL */
 };
 
@@ -103,14 +103,15 @@ enum rpcfan_unit {
     RPCFAN_WEIGHT = 1    /**< each call costs its method's weight (credits) */
 };
 
-/** Which endpoints a call is sent to. */
+/** Which endpoints a call is sent to. A call of a kind that a policy is not for goes by
+ * RPCFAN_BALANCE. */
 enum rpcfan_policy {
     RPCFAN_POLICY_DEFAULT = 0, /**< a request: the network's; a network: balance */
-    RPCFAN_BALANCE = 1,   /**< the best endpoint of the lowest priority that can serve */
-    RPCFAN_FAILOVER = 2,  /**< the first in the order of priority, then of the list, that can serve */
-    RPCFAN_FIRST = 3,     /**< reads: to all that can serve; the first answer counts */
-    RPCFAN_QUORUM = 4,    /**< reads: until `quorum` endpoints have given equal answers */
-    RPCFAN_BROADCAST = 5  /**< raw sends: to all; the first acceptance counts */
+    RPCFAN_BALANCE = 1,        /**< the best endpoint of the lowest priority that can serve */
+    RPCFAN_FAILOVER = 2,       /**< the first by priority, then in the list, that can serve */
+    RPCFAN_FIRST = 3,          /**< reads: to all that can serve; the first answer counts */
+    RPCFAN_QUORUM = 4,         /**< reads: until `quorum` endpoints have given equal answers */
+    RPCFAN_BROADCAST = 5       /**< raw sends: to all; the first acceptance counts */
 };
 
 /** Whether a call may be split. */
@@ -170,11 +171,12 @@ struct rpcfan_endpoint_options {
     size_t n_limits; /**< at most 16 */
     const struct rpcfan_weight *weights;
     size_t n_weights;
-    const char *account;  /**< shares the limits of this rpcfan_account_options; NULL: none */
+    const char *account;  /**< shares the limits of this rpcfan_account_options, which also learns
+                               from refusals in its place; NULL: none */
     uint32_t batch_cost;  /**< what a batch costs over its members, in calls; default 0 */
     uint32_t start_per_s; /**< calls/s to begin with where no limit is known; default 0: as many at
-                               once as answers prove possible */
-    int learn;            /**< 1: learn the rate from refusals; default 1 */
+                               once as answers prove possible; not with an account */
+    int learn;            /**< 1: learn the rate from refusals; default 1; not with an account */
 };
 
 /** Nodes of one chain that can answer for each other. Fill with rpcfan_network_options_init()
@@ -193,10 +195,13 @@ struct rpcfan_network_options {
     enum rpcfan_policy policy; /**< default RPCFAN_BALANCE */
     uint32_t quorum;           /**< equal answers that RPCFAN_QUORUM needs; default 2 */
     enum rpcfan_split split;   /**< default RPCFAN_SPLIT_NONE */
-    uint32_t hedge_percent;    /**< second tries of slow reads, at most so many of 100 calls; default 0 */
-    int join;                  /**< 1: equal reads in flight at one time are asked once; default 0 */
+    uint32_t hedge_percent;    /**< second tries of slow reads, at most so many of 100 calls;
+                                    default 0, at most 50 */
+    int join;                  /**< 1: equal reads under way at one time are asked once; default
+                                    0 */
     uint32_t lag_max;          /**< blocks or slots behind the best that a node may be for reads at
-                                    the tip; 0: by family (EVM 3, Solana 50) */
+                                    the tip; 0: by family (EVM 3, Solana 50). On Solana below about
+                                    40 only where all calls ask for one commitment */
 };
 
 struct uv_loop_s;
@@ -215,7 +220,7 @@ struct rpcfan_options {
     void *log_arg;
     int log_level; /**< an rpcfan_log_level; default RPCFAN_LOG_WARN */
     const struct rpcfan_account_options *accounts;
-    size_t n_accounts;  /**< at most 64 */
+    size_t n_accounts; /**< at most 64 */
     const char *rules; /**< text of rules that go before the built-in ones, see rpcfan-explain(1);
                             NULL: none */
 };
@@ -309,8 +314,9 @@ struct rpcfan_request {
  * Start a call. Exactly one completion follows if and only if 0 is returned.
  * @param id   out: names the call for rpcfan_cancel(); may be NULL.
  * @param err  detail on failure; may be NULL.
- * @return 0, RPCFAN_EINVAL, RPCFAN_EBUSY (see retry_in_ms), RPCFAN_ECLOSED or RPCFAN_ENOMEM.
- * Thread: any, callbacks included. Never blocks. Copies what it needs of `req`.
+ * @return 0, RPCFAN_EINVAL, RPCFAN_EBUSY (see retry_in_ms; also where it would surely wait its
+ * whole time away), RPCFAN_ECLOSED or RPCFAN_ENOMEM. Thread: any, callbacks included. Never blocks.
+ * Copies what it needs of `req`.
  */
 RPCFAN_API enum rpcfan_err rpcfan_call(rpcfan_client_t *client, const struct rpcfan_request *req,
                                        rpcfan_call_id *id, struct rpcfan_error *err);
@@ -336,13 +342,16 @@ RPCFAN_API void rpcfan_cancel(rpcfan_client_t *client, rpcfan_call_id id);
 RPCFAN_API enum rpcfan_err rpcfan_result_err(const rpcfan_result_t *res);
 /** The raw JSON of `result`; empty unless the error is 0. Borrowed from `res`. */
 RPCFAN_API struct rpcfan_slice rpcfan_result_json(const rpcfan_result_t *res);
-/** The raw JSON of the node's error object where there is one, else empty. Borrowed from `res`. */
+/** The raw JSON of the node's error object where there is one, or of the library's own (with
+ * RPCFAN_EQUORUM), else empty. Borrowed from `res`. */
 RPCFAN_API struct rpcfan_slice rpcfan_result_error_json(const rpcfan_result_t *res);
 /** Why it failed, in words; "" on success. Borrowed from `res`. Never holds a URL. */
 RPCFAN_API const char *rpcfan_result_detail(const rpcfan_result_t *res);
-/** The endpoint that gave the answer or the last failure; "" if none was tried. Borrowed. */
+/** The endpoint that gave the answer (of a split range: its last part) or the last failure; "" if
+ * none was tried, or several were and disagree. Borrowed. */
 RPCFAN_API const char *rpcfan_result_endpoint(const rpcfan_result_t *res);
-/** How often the call was sent. */
+/** How often the call was sent; what that is where it went to several endpoints or in several parts
+ * is in librpcfan(3). */
 RPCFAN_API unsigned rpcfan_result_attempts(const rpcfan_result_t *res);
 /** From acceptance to completion, in ns. */
 RPCFAN_API uint64_t rpcfan_result_latency_ns(const rpcfan_result_t *res);
@@ -384,7 +393,7 @@ RPCFAN_API enum rpcfan_err rpcfan_status(rpcfan_client_t *client, char **out);
 
 /**
  * What the client has learned of its endpoints and that is worth keeping: batch caps, range caps,
- * methods that are not supported (with the time left), the most accounts of a getMultipleAccounts.
+ * methods that are not supported (with the time left), the most inputs of a call that a node told.
  * @param out  a JSON object, NUL-terminated; owned: rpcfan_free() it. Holds names, no URLs.
  * @return as rpcfan_status(). Thread: any.
  */

@@ -26,7 +26,6 @@ static const struct {
     [RPCFAN_ETOOBIG] = {"too-big", "size", "over a size cap"},
     [RPCFAN_EIO] = {"io", "io", "input or output failed"},
     [RPCFAN_EQUORUM] = {"quorum", "quorum", "the endpoints disagree"},
-    [RPCFAN_EPARTIAL] = {"partial", "server", "a part of a split range could not be had"},
 };
 
 static size_t row(enum rpcfan_err err)
