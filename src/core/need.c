@@ -130,7 +130,7 @@ struct walk {
 
 static void skip_space(struct walk *w)
 {
-    while (w->p < w->end && (*w->p == ' ' || *w->p == '\n' || *w->p == '\r' || *w->p == '\t'))
+    while (w->p < w->end && (unsigned char)*w->p <= ' ')
         w->p++;
 }
 
