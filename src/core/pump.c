@@ -130,7 +130,8 @@ static bool goes_anywhere(const struct packing *p, const struct rf_call *c)
     const struct rf_call *first = p->ex->call[0];
     return p->net->n_ep == 1 ||
            (c->tried == 0 && c->only == first->only && c->policy == first->policy &&
-            c->method_ix == first->method_ix && c->need == first->need && (c->need < RF_NEED_BLOCK || c->need_at <= first->need_at));
+            c->method_ix == first->method_ix && c->need == first->need &&
+            (c->need < RF_NEED_BLOCK || c->need_at <= first->need_at));
 }
 
 static bool accepts(const struct packing *p, const struct rf_call *c)
