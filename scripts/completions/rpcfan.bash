@@ -49,8 +49,9 @@ _rpcfan() {
     help) word="call batch check explain sim" ;;
     sim)
         word="--listen --script --for --access-log --check --print-port --quiet --help --family
-            --chain-id --head --block-time --churn --seed --latency --rate --concurrency
-            --batch-max --body-max --response-max --keepalive --answer --track --fault"
+            --chain-id --head --block-time --churn --seed --latency --transit --workers
+            --rate --concurrency --batch-max --body-max --response-max --range-max --keepalive
+            --answer --track --fault"
         ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$word" -- "$cur")

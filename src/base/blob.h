@@ -9,7 +9,8 @@
 struct rf_blob {
     atomic_uint refs;
     size_t len, cap;
-    char *data;
+    char *data;   /* `small`, or owned */
+    char small[]; /* of a blob that began small: one allocation for both */
 };
 
 /** A new empty blob with one reference and room for `cap` bytes. @return owned, or NULL. */

@@ -25,7 +25,7 @@ static const struct {
     [RPCFAN_EMALFORMED] = {"malformed", "malformed", "the answer is not valid JSON-RPC"},
     [RPCFAN_ETOOBIG] = {"too-big", "size", "over a size cap"},
     [RPCFAN_EIO] = {"io", "io", "input or output failed"},
-    [RPCFAN_EQUORUM] = {"quorum", "server", "the endpoints disagree"},
+    [RPCFAN_EQUORUM] = {"quorum", "quorum", "the endpoints disagree"},
 };
 
 static size_t row(enum rpcfan_err err)

@@ -47,6 +47,12 @@ static void add_client_error(struct rf_buf *b, const rpcfan_result_t *res)
     rf_buf_printf(b, ",\"attempts\":%u}}}}", rpcfan_result_attempts(res));
 }
 
+/* Whether the error object says it all: it is the node's, or the client's own with its code. */
+static bool is_whole(enum rpcfan_err err)
+{
+    return err == RPCFAN_ERPC || err == RPCFAN_EQUORUM;
+}
+
 void rf_answer_result(struct rf_buf *b, const char *id, size_t id_len, const rpcfan_result_t *res)
 {
     bool space = rpcfan_result_has_space(res) != 0;
@@ -56,7 +62,7 @@ void rf_answer_result(struct rf_buf *b, const char *id, size_t id_len, const rpc
         rf_buf_add(b, RESULT, sizeof RESULT - 1);
         add_compact(b, rpcfan_result_json(res), space);
         rf_buf_char(b, '}');
-    } else if (rpcfan_result_err(res) == RPCFAN_ERPC && error.len > 0) {
+    } else if (error.len > 0 && is_whole(rpcfan_result_err(res))) {
         rf_buf_add(b, ERROR, sizeof ERROR - 1);
         add_compact(b, error, space);
         rf_buf_char(b, '}');

@@ -158,10 +158,12 @@ static uint64_t time_now(const rpcfan_client_t *c)
 static bool would_be_late(const rpcfan_client_t *c, const struct draft *d, uint64_t now_ns,
                           uint64_t *by_ns)
 {
-    uint64_t left = rf_time_sub(deadline_of(c, d, now_ns), now_ns);
     uint64_t wait = c->in.wait_ns[d->network];
+    if (wait == 0 || c->in.pending == 0)
+        return false;
+    uint64_t left = rf_time_sub(deadline_of(c, d, now_ns), now_ns);
     *by_ns = rf_time_sub(wait, left);
-    return left > 0 && *by_ns > 0 && c->in.pending > 0 && now_ns < d->patient_until_ns;
+    return left > 0 && *by_ns > 0 && now_ns < d->patient_until_ns;
 }
 
 /* With the lock held. */

@@ -151,10 +151,14 @@ static void answer_status(rpcfan_client_t *c, struct rf_status_wait *waits, uint
 /* So that a call that would wait its deadline away is told at once, on whatever thread. */
 static void publish_waits(rpcfan_client_t *c, uint64_t now_ns)
 {
-    pthread_mutex_lock(&c->in.lock);
-    for (uint32_t i = 0; i < c->n_networks; i++)
-        c->in.wait_ns[i] = rf_core_wait(c->core, i, now_ns);
-    pthread_mutex_unlock(&c->in.lock);
+    for (uint32_t i = 0; i < c->n_networks; i++) {
+        uint64_t wait_ns = rf_core_wait(c->core, i, now_ns);
+        if (wait_ns == c->in.wait_ns[i]) /* read without the lock: nobody else writes it */
+            continue;
+        pthread_mutex_lock(&c->in.lock);
+        c->in.wait_ns[i] = wait_ns;
+        pthread_mutex_unlock(&c->in.lock);
+    }
 }
 
 static void put_on_wire(rpcfan_client_t *c, struct rf_actions *a)

@@ -38,37 +38,37 @@ struct rf_call {
     uint32_t network;    /* index */
     uint64_t deadline_ns; /* until when it may be worked on: of those that joined it the latest */
     uint64_t submitted_ns;
-    uint8_t policy, split; /* an rpcfan_policy and an rpcfan_split; 0: the network's */
     uint32_t quorum;       /* 0: the network's */
+    uint8_t policy, split; /* an rpcfan_policy and an rpcfan_split; 0: the network's */
 
-    /* the core's books */
+    /* the core's books; what is small stands together */
     uint8_t state;        /* an rf_call_state */
     bool once;            /* must never be sent twice */
     bool read;            /* changes nothing: may be joined, hedged and asked of several */
     bool send;            /* a raw signed transaction */
     uint8_t cause;        /* an rf_class: what the latest verdict on it was */
     uint8_t need;         /* an rf_need_kind: what a node must have to answer it */
-    uint64_t need_at;     /* block or slot */
-    uint32_t method_ix;   /* in the network's table of methods, or RF_METHOD_NONE */
-    uint64_t only;        /* endpoints that it may go to (bit: index in the network); 0: all */
     bool needs_token;     /* DELAYED for want of retry budget */
-    uint64_t token_group; /* id_base of the exchange it failed in: one token for all of those */
     bool moved_free;      /* the one free move after a connect failure is used up */
     uint8_t tries;        /* failed tries that count */
     uint8_t requeues;     /* throttled tries */
     uint8_t laters;       /* tries that came too early */
+    uint8_t depth;        /* of splitting */
     uint16_t sends;       /* times it was put on a wire */
-    uint32_t batch_max;   /* own limit: halved to isolate a poison call; 0: none */
+    uint32_t method_ix;   /* in the network's table of methods, or RF_METHOD_NONE */
     uint32_t class_ix;    /* class queue of its network */
+    uint32_t batch_max;   /* own limit: halved to isolate a poison call; 0: none */
+    uint64_t need_at;     /* block or slot */
+    uint64_t only;        /* endpoints that it may go to (bit: index in the network); 0: all */
+    uint64_t token_group; /* id_base of the exchange it failed in: one token for all of those */
     uint64_t tried;       /* endpoints (bit: index in the network) that failed it or sent it away */
     uint64_t away;        /* of them those that would only send it away again */
-    struct rf_exchange *ex; /* while RF_CALL_SENT */
-    uint32_t at;            /* its index there */
+    struct rf_exchange *ex;   /* while RF_CALL_SENT */
     struct rf_join_node join; /* in the network's table while others may join it */
     struct rf_link joiners;   /* rf_call.link of those that did; zeroed: none */
     struct rf_plan *plan;     /* what it is spread over, or its hedge; NULL: nothing */
-    struct rf_plan *leg_of;   /* a leg made by the core, never seen by the shell; NULL: a caller's */
-    uint8_t depth;            /* of splitting */
+    struct rf_plan *leg_of; /* a leg made by the core, never seen by the shell; NULL: a caller's */
+    uint32_t at;            /* its index in `ex` */
 
     /* the answer: set by the core before done */
     enum rpcfan_err err;

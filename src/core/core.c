@@ -340,7 +340,10 @@ static void submit(struct rf_core *core, struct rf_call *c, uint64_t now_ns)
         return;
     }
     set_wishes(net, c);
-    if (!join(core, net, c) && !rf_fan_start(core, c, now_ns) && !rf_split_start(core, c, now_ns))
+    if (join(core, net, c))
+        return;
+    bool plain = c->policy <= RPCFAN_FAILOVER && c->split != RPCFAN_SPLIT_RANGE;
+    if (plain || (!rf_fan_start(core, c, now_ns) && !rf_split_start(core, c, now_ns)))
         rf_call_queue(core, c, RF_QUEUE_NEW, now_ns);
 }
 
@@ -412,7 +415,8 @@ void rf_core_step(struct rf_core *core, const struct rf_event *ev, size_t n, uin
     core->out = out;
     for (size_t i = 0; i < n; i++) {
         take_event(core, &ev[i], now_ns);
-        rf_plan_run(core, now_ns);
+        if (!rf_list_empty(&core->legs_done))
+            rf_plan_run(core, now_ns);
     }
     rf_queue_expire(core, now_ns);
     rf_plan_run(core, now_ns);

@@ -393,7 +393,9 @@ void rf_endpoint_why(const struct rf_endpoint *ep, uint64_t now_ns, char *out, s
     } else if (now_ns < rf_endpoint_paused_until(ep)) {
         ms = (rf_endpoint_paused_until(ep) - now_ns) / RF_MS;
         bool shared = ep->account != NULL && now_ns < ep->account->gate.throttle.paused_until_ns;
-        snprintf(out, size, "paused for %llu ms: %sthrottled", ms, shared ? "account " : "");
+        const struct rf_gate *g = shared ? &ep->account->gate : &ep->gate;
+        snprintf(out, size, "paused for %llu ms: %s%s", ms, shared ? "account " : "",
+                 g->throttle.streak > 0 ? "throttled" : "told to wait");
     } else if (ep->fail_streak > 0) {
         snprintf(out, size, "suspect, probed one request at a time: %u failed in a row, last: %s",
                  ep->fail_streak, ep->last_failure);

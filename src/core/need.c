@@ -5,7 +5,6 @@
 
 #include <string.h>
 
-#include "json/plain.h"
 #include "json/rpc.h"
 
 #define CONTEXT_MAX 256 /* bytes of a result in which the context must stand */
@@ -131,24 +130,26 @@ struct walk {
 
 static void skip_space(struct walk *w)
 {
-    while (w->p < w->end && (*w->p == ' ' || *w->p == '\n' || *w->p == '\r' || *w->p == '\t'))
+    while (w->p < w->end && (unsigned char)*w->p <= ' ')
         w->p++;
 }
 
-/* From the opening quote to behind the closing one. */
+/* From the opening quote to behind the closing one: the first with an even number of backslashes
+ * before it. */
 static bool skip_string(struct walk *w)
 {
-    w->p++;
-    while (w->p < w->end) {
-        w->p = (const char *)rf_plain_skip((const uint8_t *)w->p, (const uint8_t *)w->end);
-        if (w->p == w->end)
-            return false;
-        if (*w->p == '"') {
+    const char *quote;
+    while ((quote = memchr(w->p + 1, '"', (size_t)(w->end - w->p - 1))) != NULL) {
+        const char *text = quote;
+        while (text[-1] == '\\')
+            text--;
+        w->p = quote;
+        if ((quote - text) % 2 == 0) {
             w->p++;
             return true;
         }
-        w->p += *w->p == '\\' && w->end - w->p >= 2 ? 2 : 1;
     }
+    w->p = w->end;
     return false;
 }
 

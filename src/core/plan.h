@@ -23,10 +23,10 @@ enum rf_plan_kind {
 /** One leg. */
 struct rf_leg {
     struct rf_call call;
-    struct rf_buf tail;    /* its own copy: it may outlive the caller's */
-    struct rf_buf vote;    /* quorum: the canonical answer */
-    bool done;             /* heard */
-    bool stumbled;         /* quorum: it brought another leg, though it goes on itself */
+    struct rf_buf tail; /* its own copy: it may outlive the caller's */
+    struct rf_buf vote; /* quorum: the canonical answer */
+    bool done;          /* heard */
+    bool stumbled;      /* quorum: it brought another leg, though it goes on itself */
 };
 
 #define RF_PLAN_LEGS_MAX 64
@@ -36,18 +36,18 @@ struct rf_plan {
     struct rf_link link; /* the core's list */
     enum rf_plan_kind kind;
     uint32_t network;
-    struct rf_call *parent; /* NULL: answered already, or nobody asked */
+    struct rf_call *parent;               /* NULL: answered already, or nobody asked */
     struct rf_leg *leg[RF_PLAN_LEGS_MAX]; /* owned */
-    uint32_t n, live;  /* live: not yet heard */
-    uint8_t split;     /* what rf_call.split of its legs is */
-    uint32_t need;     /* quorum: equal answers wanted */
-    uint64_t asked;    /* endpoints that have or had a leg (bit: index) */
-    bool hurried;      /* broadcast: its legs were given a last moment, for the client closes */
-    bool by_position;  /* range: halves of an address list, merged by position; `next` counts them */
-    bool more;         /* range: from `next` to `last` is not asked for yet, in pieces of ... */
+    uint32_t n, live;                     /* live: not yet heard */
+    uint8_t split;                        /* what rf_call.split of its legs is */
+    uint32_t need;                        /* quorum: equal answers wanted */
+    uint64_t asked;                       /* endpoints that have or had a leg (bit: index) */
+    bool hurried;     /* broadcast: its legs were given a last moment, for the client closes */
+    bool by_position; /* range: halves of an address list, merged by position; `next` counts them */
+    bool more;        /* range: from `next` to `last` is not asked for yet, in pieces of ... */
     uint64_t next, last, piece; /* ... so many blocks */
-    struct rf_buf out; /* range: the elements of the pieces that came in, in order */
-    bool out_space;    /* there is whitespace between tokens in it */
+    struct rf_buf out;          /* range: the elements of the pieces that came in, in order */
+    bool out_space;             /* there is whitespace between tokens in it */
 };
 
 /** Make a plan for a call, which then waits for its legs (but for a hedge, which goes on).
@@ -66,8 +66,8 @@ struct rf_leg *rf_plan_add(struct rf_core *core, struct rf_plan *p, struct rpcfa
 void rf_plan_leave(struct rf_core *core, struct rf_call *parent, uint64_t now_ns);
 /** Hear the legs that ended, until none is left. @return whether there was any. */
 bool rf_plan_run(struct rf_core *core, uint64_t now_ns);
-/** A client that closes does not wait for legs that nobody waits for: they are canceled, but those of
- * a broadcast, which have a last moment to reach their nodes. */
+/** A client that closes does not wait for legs that nobody waits for: they are canceled, but those
+ * of a broadcast, which have a last moment to reach their nodes. */
 void rf_plan_cancel_orphans(struct rf_core *core, uint64_t now_ns);
 /** The parent's place was taken by a call with a later deadline: its legs have as long. */
 void rf_plan_extend(struct rf_core *core, struct rf_plan *p, uint64_t deadline_ns);
@@ -93,11 +93,13 @@ void rf_fan_stumbled(struct rf_core *core, struct rf_call *c, uint64_t now_ns);
 /** A leg of a race, a quorum or a broadcast ended. */
 void rf_fan_heard(struct rf_core *core, struct rf_plan *p, struct rf_leg *leg, uint64_t now_ns);
 
-/** A raw send that a node refuses for what it holds already. The lookup asks the node that said so:
- * another one may not be that far yet. Not for a call that is not in an exchange.
- * @param error  the node's, raw JSON in `blob`.
- * @return false: it is not such a case, or out of memory; deliver the error. */
+/** A raw send that a node refuses because it has it already: its name is the answer.
+ * @return false: it is no such send, or out of memory; deliver the error. */
 bool rf_send_known(struct rf_core *core, struct rf_call *c, uint64_t now_ns);
+/** A raw send whose nonce is used up: ask whether it is that one which used it. The node that said
+ * so is asked, while the call is still in its exchange: another one may not be that far yet.
+ * @param error  the node's, raw JSON in `blob`, which is kept for the case that it is not.
+ * @return false: it is no such send, or out of memory; deliver the error. */
 bool rf_send_lookup(struct rf_core *core, struct rf_call *c, struct rf_blob *blob,
                     struct rpcfan_slice error, uint64_t now_ns);
 /** The leg of a lookup ended. */

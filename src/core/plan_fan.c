@@ -17,8 +17,8 @@
 #include "json/canon.h"
 #include "json/rpc.h"
 
-#define QUORUM_CODE 1021       /* documented with the other codes of the client's own */
-#define VOTE_SHOWN_MAX 2048    /* bytes of each answer in a report of disagreement */
+#define QUORUM_CODE 1021    /* documented with the other codes of the client's own */
+#define VOTE_SHOWN_MAX 2048 /* bytes of each answer in a report of disagreement */
 
 static uint64_t bit_of(uint32_t i)
 {
@@ -165,69 +165,91 @@ static bool same_vote(const struct rf_leg *a, const struct rf_leg *b)
     return a->vote.len == b->vote.len && memcmp(a->vote.data, b->vote.data, a->vote.len) == 0;
 }
 
-static uint32_t count_votes(const struct rf_plan *p, const struct rf_leg *like)
+/* How many equal answers there are to this one. @param weak  count those too that another endpoint
+ * may know better ("no such method", "state is pruned"). */
+static uint32_t count_votes(const struct rf_plan *p, const struct rf_leg *like, bool weak)
 {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < p->n; i++)
-        n += p->leg[i]->vote.len > 0 && same_vote(p->leg[i], like);
+    for (uint32_t i = 0; i < p->n; i++) {
+        const struct rf_leg *leg = p->leg[i];
+        n += leg->vote.len > 0 && (weak || is_answer(&leg->call)) && same_vote(leg, like);
+    }
     return n;
 }
 
-static uint32_t best_count(const struct rf_plan *p)
+/* The answer that most have given. @return NULL: there is none. */
+static struct rf_leg *most_given(const struct rf_plan *p, bool weak, uint32_t *count)
 {
-    uint32_t best = 0;
+    struct rf_leg *best = NULL;
+    *count = 0;
     for (uint32_t i = 0; i < p->n; i++) {
-        uint32_t n = p->leg[i]->vote.len > 0 ? count_votes(p, p->leg[i]) : 0;
-        best = n > best ? n : best;
+        uint32_t n = p->leg[i]->vote.len > 0 ? count_votes(p, p->leg[i], weak) : 0;
+        if (n > *count) {
+            *count = n;
+            best = p->leg[i];
+        }
     }
     return best;
 }
 
-/* {"endpoint":"a","result":...} or "error": ..., cut short where it is long. */
+/* {"endpoint":"a","result":...} or "error": ..., as a string cut short where it is long. */
 static void add_voice(struct rf_buf *b, const struct rf_leg *leg, const char *endpoint)
 {
     const struct rf_call *c = &leg->call;
     rf_buf_str(b, "{\"endpoint\":");
     rf_json_quote(b, endpoint, strlen(endpoint));
-    bool whole = c->json_len <= VOTE_SHOWN_MAX;
-    if (leg->done && c->json != NULL && (c->err == RPCFAN_OK || c->err == RPCFAN_ERPC)) {
+    if (!leg->done) {
+        rf_buf_str(b, ",\"waiting\":true}");
+    } else if (c->json != NULL && (c->err == RPCFAN_OK || c->err == RPCFAN_ERPC)) {
         rf_buf_str(b, c->err == RPCFAN_OK ? ",\"result\":" : ",\"error\":");
-        if (whole)
+        if (c->json_len <= VOTE_SHOWN_MAX)
             rf_buf_add(b, c->json, c->json_len);
         else
             rf_json_quote(b, c->json, VOTE_SHOWN_MAX);
         rf_buf_printf(b, ",\"bytes\":%llu}", (unsigned long long)c->json_len);
-        return;
+    } else {
+        const char *why = c->detail != NULL ? c->detail : rpcfan_err_text(c->err);
+        rf_buf_printf(b, ",\"failed\":\"%s\",\"why\":", rpcfan_err_name(c->err));
+        rf_json_quote(b, why, strlen(why));
+        rf_buf_char(b, '}');
     }
-    if (!leg->done) {
-        rf_buf_str(b, ",\"waiting\":true}");
-        return;
+}
+
+/* An error object as the command makes them for all errors of the client, and who said what. */
+static void add_report(const struct rf_core *core, const struct rf_plan *p, struct rf_buf *b)
+{
+    const struct rf_network *net = &core->net[p->network];
+    const struct rf_call *c = p->parent;
+    unsigned attempts = c->sends;
+    for (uint32_t i = 0; i < p->n; i++)
+        attempts += p->leg[i]->call.sends;
+    const char *text = c->detail != NULL ? c->detail : rpcfan_err_text(RPCFAN_EQUORUM);
+    rf_buf_printf(b, "{\"code\":%d,\"message\":", QUORUM_CODE);
+    rf_json_quote(b, text, strlen(text));
+    rf_buf_printf(b, ",\"data\":{\"rpcfan\":{\"class\":\"%s\",\"name\":\"%s\",\"attempts\":%u,",
+                  rpcfan_err_class(RPCFAN_EQUORUM), rpcfan_err_name(RPCFAN_EQUORUM),
+                  attempts);
+    rf_buf_str(b, "\"answers\":[");
+    for (uint32_t i = 0; i < p->n; i++) {
+        if (i > 0)
+            rf_buf_char(b, ',');
+        add_voice(b, p->leg[i], net->ep[next_of(net, p->leg[i]->call.only)].name);
     }
-    const char *why = c->detail != NULL ? c->detail : rpcfan_err_text(c->err);
-    rf_buf_printf(b, ",\"failed\":\"%s\",\"why\":", rpcfan_err_name(c->err));
-    rf_json_quote(b, why, strlen(why));
-    rf_buf_char(b, '}');
+    rf_buf_str(b, "]}}}");
 }
 
 static void disagree(struct rf_core *core, struct rf_plan *p, uint64_t now_ns)
 {
-    const struct rf_network *net = &core->net[p->network];
     struct rf_call *c = p->parent;
     struct rf_buf b = {0};
     bool space = false;
-    rf_call_explain(c, "%u of %u endpoints gave equal answers, %u were wanted", best_count(p), p->n,
-                    p->need);
-    rf_buf_printf(&b, "{\"code\":%d,\"message\":", QUORUM_CODE);
-    rf_json_quote(&b, c->detail != NULL ? c->detail : "", c->detail != NULL ? strlen(c->detail) : 0);
-    rf_buf_str(&b, ",\"data\":{\"answers\":[");
-    for (uint32_t i = 0; i < p->n; i++) {
-        uint32_t ep = next_of(net, p->leg[i]->call.only);
-        if (i > 0)
-            rf_buf_char(&b, ',');
-        add_voice(&b, p->leg[i], net->ep[ep].name);
+    uint32_t best;
+    for (uint32_t i = 0; i < p->n; i++)
         space = space || p->leg[i]->call.space;
-    }
-    rf_buf_str(&b, "]}}");
+    most_given(p, true, &best);
+    rf_call_explain(c, "%u of %u endpoints gave equal answers, %u were wanted", best, p->n,
+                    p->need);
+    add_report(core, p, &b);
     if (b.failed)
         rf_call_finish(core, c, RPCFAN_ENOMEM, now_ns);
     else
@@ -236,25 +258,47 @@ static void disagree(struct rf_core *core, struct rf_plan *p, uint64_t now_ns)
     rf_buf_fini(&b);
 }
 
+/* A client that closes cancels legs that were not sent: what they would have said is not known, so
+ * neither disagreement nor failure is the answer then. */
+static bool cut_off(const struct rf_plan *p)
+{
+    for (uint32_t i = 0; i < p->n; i++) {
+        if (p->leg[i]->call.state == RF_CALL_DONE && p->leg[i]->call.err == RPCFAN_ECANCELED)
+            return true;
+    }
+    return false;
+}
+
 static void hear_vote(struct rf_core *core, struct rf_plan *p, struct rf_leg *leg, uint64_t now_ns)
 {
-    if (is_answer(&leg->call) && !read_vote(leg)) {
+    bool said = leg->call.err == RPCFAN_OK || leg->call.err == RPCFAN_ERPC;
+    uint32_t best, out = p->live - 1;
+    if (said && !read_vote(leg)) {
         rf_call_finish(core, p->parent, RPCFAN_ENOMEM, now_ns);
         return;
     }
-    if (leg->vote.len > 0 && count_votes(p, leg) >= p->need) {
+    if (is_answer(&leg->call) && count_votes(p, leg, false) >= p->need) {
         rf_plan_answer(core, p, leg, now_ns);
         return;
     }
-    uint32_t out = p->live - 1, best = best_count(p);
+    most_given(p, false, &best);
     if (best + out < p->need)
         out += add_some(core, p, p->need - best - out, now_ns);
     if (best + out >= p->need)
         return;
-    /* What was cut short says nothing about who agrees with whom. */
-    if (leg->call.err == RPCFAN_ECANCELED || now_ns >= p->parent->deadline_ns)
+    if (cut_off(p)) {
+        rf_call_finish(core, p->parent, RPCFAN_ECANCELED, now_ns);
+        return;
+    }
+    if (now_ns >= p->parent->deadline_ns) { /* nor does what came too late */
         rf_plan_answer(core, p, leg, now_ns);
-    else
+        return;
+    }
+    /* Nobody is left to ask who might know better: what enough of them say is the answer then. */
+    struct rf_leg *weak = most_given(p, true, &best);
+    if (best >= p->need)
+        rf_plan_answer(core, p, weak, now_ns);
+    else if (best + out < p->need)
         disagree(core, p, now_ns);
 }
 
@@ -303,6 +347,8 @@ void rf_fan_heard(struct rf_core *core, struct rf_plan *p, struct rf_leg *leg, u
         hear_vote(core, p, leg, now_ns);
     else if (decides(p, &leg->call))
         rf_plan_answer(core, p, leg, now_ns);
+    else if (p->live == 1 && cut_off(p))
+        rf_call_finish(core, p->parent, RPCFAN_ECANCELED, now_ns);
     else if (p->live == 1)
         rf_plan_answer(core, p, most_telling(p, leg), now_ns);
 }

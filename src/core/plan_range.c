@@ -184,9 +184,9 @@ static bool add_halves(struct rf_core *core, struct rf_plan *p)
 {
     for (uint32_t room = p->more ? room_for(p) : 0; p->more && room > 0; room--) {
         struct rf_buf params = {0};
-        bool ok = rf_range_split_filter(rf_call_params(p->parent), HALVES, (uint32_t)p->next,
-                                        &params) &&
-                  add_with(core, p, &params) != NULL;
+        bool ok =
+            rf_range_split_filter(rf_call_params(p->parent), HALVES, (uint32_t)p->next, &params) &&
+            add_with(core, p, &params) != NULL;
         rf_buf_fini(&params);
         if (!ok)
             return false;
@@ -238,7 +238,8 @@ static void learn_cap(struct rf_core *core, struct rf_endpoint *ep, const struct
     struct rf_range_refusal said = {.tried = tried,
                                     .told_blocks = v->told_blocks,
                                     .told_len = suggests(v, r) ? v->told_range.to - r->from + 1 : 0,
-                                    .by_results = v->by_results || v->class != RF_CLASS_SPLIT_RANGE};
+                                    .by_results =
+                                        v->by_results || v->class != RF_CLASS_SPLIT_RANGE};
     if (cap != NULL)
         rf_range_cap_refused(cap, &said, core->now_ns);
 }
@@ -357,8 +358,8 @@ static void finish_joined(struct rf_core *core, struct rf_plan *p, uint64_t now_
         rf_call_finish(core, p->parent, RPCFAN_ENOMEM, now_ns);
         return;
     }
-    rf_plan_answer_json(core, p->parent, RPCFAN_OK,
-                        (struct rpcfan_slice){p->out.data, p->out.len}, p->out_space, now_ns);
+    rf_plan_answer_json(core, p->parent, RPCFAN_OK, (struct rpcfan_slice){p->out.data, p->out.len},
+                        p->out_space, now_ns);
 }
 
 static void merge_halves(struct rf_core *core, struct rf_plan *p, uint64_t now_ns)

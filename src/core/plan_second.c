@@ -146,9 +146,9 @@ void rf_second_heard(struct rf_core *core, struct rf_plan *p, struct rf_leg *leg
     /* A refusal that the first try would be cut up for is no answer. */
     bool cut = p->parent->split == RPCFAN_SPLIT_RANGE &&
                (c->cause == RF_CLASS_SPLIT_RANGE || c->cause == RF_CLASS_SPLIT_FILTER);
-    bool final = c->err == RPCFAN_OK ||
-                 (c->err == RPCFAN_ERPC && !cut &&
-                  rf_class_action((enum rf_class)c->cause) == RF_ACT_DELIVER);
+    bool final =
+        c->err == RPCFAN_OK || (c->err == RPCFAN_ERPC && !cut &&
+                                rf_class_action((enum rf_class)c->cause) == RF_ACT_DELIVER);
     if (!final)
         return;
     core->net[p->network].hedges_won++;

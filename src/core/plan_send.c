@@ -55,7 +55,8 @@ bool rf_send_lookup(struct rf_core *core, struct rf_call *c, struct rf_blob *blo
         c->json = error.data;
         c->json_len = error.len;
         uint64_t until_ns = rf_min_u64(c->deadline_ns, rf_time_add(now_ns, LOOKUP_NS));
-        if (rf_plan_add(core, p, (struct rpcfan_slice){tail.data, tail.len}, only, until_ns) == NULL)
+        if (rf_plan_add(core, p, (struct rpcfan_slice){tail.data, tail.len}, only, until_ns) ==
+            NULL)
             rf_call_finish(core, c, RPCFAN_ERPC, now_ns);
     }
     rf_buf_fini(&b);
@@ -68,6 +69,8 @@ void rf_send_heard(struct rf_core *core, struct rf_plan *p, struct rf_leg *leg, 
     const struct rf_call *found = &leg->call;
     struct rf_call *c = p->parent;
     bool there = found->err == RPCFAN_OK && found->json_len > 0 && found->json[0] == '{';
-    if (!there || !rf_send_known(core, c, now_ns))
+    if (found->err == RPCFAN_ECANCELED)
+        rf_call_finish(core, c, RPCFAN_ECANCELED, now_ns);
+    else if (!there || !rf_send_known(core, c, now_ns))
         rf_call_finish(core, c, RPCFAN_ERPC, now_ns);
 }

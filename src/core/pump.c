@@ -130,7 +130,8 @@ static bool goes_anywhere(const struct packing *p, const struct rf_call *c)
     const struct rf_call *first = p->ex->call[0];
     return p->net->n_ep == 1 ||
            (c->tried == 0 && c->only == first->only && c->policy == first->policy &&
-            c->method_ix == first->method_ix && c->need == first->need && (c->need < RF_NEED_BLOCK || c->need_at <= first->need_at));
+            c->method_ix == first->method_ix && c->need == first->need &&
+            (c->need < RF_NEED_BLOCK || c->need_at <= first->need_at));
 }
 
 static bool accepts(const struct packing *p, const struct rf_call *c)
@@ -257,16 +258,19 @@ static void send_batch(struct rf_core *core, struct rf_class_queue *q, struct rf
 /* Nobody to wait for: every endpoint is benched, or none has ever answered, every breaker is open
  * and probes have failed too. A wrong URL then shows within seconds and not after a deadline; a
  * node that is just being restarted has these seconds. */
-static bool hopeless(const struct rf_network *net, const struct rf_call *head, uint64_t now_ns)
+static bool hopeless(const struct rf_network *net, const struct rf_call *head, uint64_t candidates,
+                     uint64_t now_ns)
 {
-    if (rf_route_candidates(net, head, now_ns) == 0)
+    if (candidates == 0)
         return true;
-    uint64_t usable = rf_route_usable(net, now_ns);
-    if (usable != 0) /* a leg whose endpoint is down makes room for one that goes elsewhere */
-        return head->leg_of != NULL && head->only != 0 && (usable & head->only) == 0;
+    if (head->leg_of != NULL && head->only != 0) {
+        uint64_t usable = rf_route_usable(net, now_ns);
+        if (usable != 0) /* a leg whose endpoint is down makes room for one that goes elsewhere */
+            return (usable & head->only) == 0;
+    }
     for (uint32_t i = 0; i < net->n_ep; i++) {
         const struct rf_endpoint *ep = &net->ep[i];
-        if (ep->count.ok + ep->count.rpc > 0)
+        if (rf_endpoint_usable(ep, now_ns) || ep->count.ok + ep->count.rpc > 0)
             return false;
         if (now_ns >= ep->bench_until_ns && ep->breaker.opened < HOPELESS_OPENED)
             return false;
@@ -305,13 +309,14 @@ static bool send_from(struct rf_core *core, struct rf_network *net, struct rf_cl
     if (rf_list_empty(list))
         return false;
     struct rf_call *head = first_of(list);
-    if (hopeless(net, head, now_ns)) {
+    uint64_t candidates = rf_route_candidates(net, head, now_ns);
+    if (hopeless(net, head, candidates, now_ns)) {
         fail_hopeless(core, net, head, now_ns);
         return true;
     }
     if (core->in_flight >= core->in_flight_max)
         return false;
-    struct rf_route r = rf_route_find(core, net, q, head, now_ns);
+    struct rf_route r = rf_route_find(core, net, q, head, candidates, now_ns);
     if (r.ep == NULL) {
         net->wake_ns = rf_min_u64(net->wake_ns, rf_time_add(now_ns, r.wait_ns));
         return false;
@@ -450,8 +455,13 @@ void rf_pump(struct rf_core *core, uint64_t now_ns)
             }
         }
     }
-    for (uint32_t i = 0; i < core->n_net; i++)
-        rf_admit_backlog(&core->net[i].admit, core->net[i].queued, now_ns);
+    for (uint32_t i = 0; i < core->n_net; i++) {
+        struct rf_network *net = &core->net[i];
+        if (net->served > 0)
+            rf_admit_answered(&net->admit, net->served, now_ns);
+        net->served = 0;
+        rf_admit_backlog(&net->admit, net->queued, now_ns);
+    }
 }
 
 void rf_pump_unsend(struct rf_core *core, uint64_t now_ns)

@@ -156,7 +156,7 @@ void rf_call_finish(struct rf_core *core, struct rf_call *c, enum rpcfan_err err
     bool sent = c->state == RF_CALL_SENT;
     set_state(core, c, RF_CALL_DONE);
     if (sent && (err == RPCFAN_OK || err == RPCFAN_ERPC))
-        rf_admit_answered(&net->admit, 1, now_ns); /* a leg as well: it was queued like any call */
+        net->served++; /* a leg as well: it was queued like any call */
     rf_due_remove(&core->deadlines, &c->deadline);
     rf_join_remove(&net->joins, &c->join);
     if (err == RPCFAN_OK) {

@@ -114,11 +114,11 @@ static uint32_t best_priority(const struct rf_network *net, uint64_t mask, uint6
     return best;
 }
 
-/* Of the candidates, those of the best priority that can serve now; all of them where none can.
+/* Of the candidates, those of the best priority that can serve now.
  * @param single  the first of them alone. */
-static uint64_t best_tier(const struct rf_network *net, uint64_t mask, bool single, uint64_t now_ns)
+static uint64_t best_tier(const struct rf_network *net, uint64_t mask, uint32_t best, bool single,
+                          uint64_t now_ns)
 {
-    uint32_t best = best_priority(net, mask, now_ns);
     uint64_t tier = 0;
     for (uint32_t i = 0; i < net->n_ep; i++) {
         const struct rf_endpoint *ep = &net->ep[i];
@@ -128,7 +128,7 @@ static uint64_t best_tier(const struct rf_network *net, uint64_t mask, bool sing
         if (single)
             break;
     }
-    return tier != 0 ? tier : mask;
+    return tier;
 }
 
 static uint32_t room_at(struct rf_endpoint *ep, const struct rf_class_queue *q, uint32_t want,
@@ -142,14 +142,10 @@ static uint32_t room_at(struct rf_endpoint *ep, const struct rf_class_queue *q, 
     return rf_endpoint_room(ep, &q->price[ep->index], want, alone, now_ns, wait_ns);
 }
 
-/* A node that failed is asked again with one call, though others serve. Not with a call that may
- * be sent only once, and not in a worse tier. */
-static bool find_probe(struct rf_network *net, const struct rf_class_queue *q,
-                       const struct rf_call *c, uint64_t mask, uint64_t now_ns, struct rf_route *r)
+/* A node that failed is asked again with one call, though others serve; not in a worse tier. */
+static bool find_probe(struct rf_network *net, const struct rf_class_queue *q, uint64_t mask,
+                       uint32_t best, uint64_t now_ns, struct rf_route *r)
 {
-    uint32_t best = best_priority(net, mask, now_ns);
-    if (c->once || best == UINT32_MAX)
-        return false;
     for (uint32_t i = 0; i < net->n_ep; i++) {
         struct rf_endpoint *ep = &net->ep[i];
         bool sound = ep->breaker.state == RF_BREAKER_CLOSED && ep->fail_streak == 0;
@@ -183,15 +179,17 @@ static uint64_t next_back(const struct rf_network *net, uint64_t now_ns)
 
 struct rf_route rf_route_find(struct rf_core *core, struct rf_network *net,
                               const struct rf_class_queue *q, const struct rf_call *c,
-                              uint64_t now_ns)
+                              uint64_t mask, uint64_t now_ns)
 {
     struct rf_route r = {.wait_ns = RF_NEVER};
-    uint64_t mask = rf_route_candidates(net, c, now_ns);
+    bool several = (mask & (mask - 1)) != 0;
+    uint32_t best = several ? best_priority(net, mask, now_ns) : UINT32_MAX;
     /* Suspicion is only for where others serve: two nodes that stumble must not both be shunned. */
-    bool alone = (mask & (mask - 1)) == 0 || best_priority(net, mask, now_ns) == UINT32_MAX;
-    if (!alone && find_probe(net, q, c, mask, now_ns, &r))
+    bool alone = best == UINT32_MAX, single = c->policy == RPCFAN_FAILOVER;
+    /* A call that may be sent only once probes nothing. */
+    if (!alone && !c->once && find_probe(net, q, mask, best, now_ns, &r))
         return r;
-    uint64_t tier = best_tier(net, mask, c->policy == RPCFAN_FAILOVER, now_ns), with_room = 0;
+    uint64_t tier = alone ? mask : best_tier(net, mask, best, single, now_ns), with_room = 0;
     uint32_t room[64];
     double score[64];
     for (uint32_t i = 0; i < net->n_ep; i++) {

@@ -24,9 +24,10 @@ struct rf_route {
     uint64_t wait_ns;       /* where ep is NULL: until one could have room */
 };
 
-/** The best endpoint with room for a call of a class. Nothing is taken but random numbers. */
+/** The best endpoint with room for a call of a class. Nothing is taken but random numbers.
+ * @param mask  its rf_route_candidates(). */
 struct rf_route rf_route_find(struct rf_core *core, struct rf_network *net,
                               const struct rf_class_queue *q, const struct rf_call *c,
-                              uint64_t now_ns);
+                              uint64_t mask, uint64_t now_ns);
 
 #endif

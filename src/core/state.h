@@ -147,6 +147,7 @@ struct rf_network {
     struct rf_drr turns;
     struct rf_fresh fresh;
     struct rf_admit admit;
+    uint32_t served; /* calls that nodes answered in this step; `admit` is told at its end */
     struct rf_join joins;
     bool join;
     enum rpcfan_policy policy;

@@ -19,24 +19,30 @@ static inline int rf_plain_byte(uint8_t b)
 }
 
 /**
- * The first byte in [p, e) that is not plain, or `e`; eight bytes a step on any machine. A byte
- * that is zero after the XOR, or under 0x20, borrows into its own top bit; tops that were set are
- * caught by `w` itself. Which byte it was is left to the loop behind, so byte order does not
+ * Whether eight bytes are plain; 0 may be wrong. A byte that is zero after the XOR, or under 0x20,
+ * borrows into its own top bit; tops that were set are caught by `w` itself. Byte order does not
  * matter.
  */
+static inline int rf_plain_word(const uint8_t *p)
+{
+    uint64_t w, quote, back;
+    memcpy(&w, p, sizeof w);
+    quote = w ^ RF_BYTES('"');
+    back = w ^ RF_BYTES('\\');
+    uint64_t hit = ((quote - RF_BYTES(1)) & ~quote) | ((back - RF_BYTES(1)) & ~back) |
+                   ((w - RF_BYTES(0x20)) & ~w) | w;
+    return (hit & RF_BYTES(0x80)) == 0;
+}
+
+/** The first byte in [p, e) that is not plain, or `e`; eight bytes a step on any machine. */
 static inline const uint8_t *rf_plain_skip_portable(const uint8_t *p, const uint8_t *e)
 {
-    while (e - p >= 8) {
-        uint64_t w, quote, back;
-        memcpy(&w, p, sizeof w);
-        quote = w ^ RF_BYTES('"');
-        back = w ^ RF_BYTES('\\');
-        uint64_t hit = ((quote - RF_BYTES(1)) & ~quote) | ((back - RF_BYTES(1)) & ~back) |
-                       ((w - RF_BYTES(0x20)) & ~w) | w;
-        if ((hit & RF_BYTES(0x80)) != 0)
-            break;
+    const uint8_t *begin = p;
+    while (e - p >= 8 && rf_plain_word(p))
         p += 8;
-    }
+    /* The rest together with bytes that were found plain. */
+    if (e - p < 8 && e - begin >= 8 && rf_plain_word(e - 8))
+        return e;
     while (p < e && rf_plain_byte(*p))
         p++;
     return p;

@@ -63,9 +63,9 @@ static size_t first_size(const struct rf_xfer *xf, size_t n)
 {
     curl_off_t length = -1;
     curl_easy_getinfo(xf->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-    uint64_t want = length > 0 ? (uint64_t)length : 0;
+    uint64_t want = length > 0 ? (uint64_t)length : 512;
     want = rf_min_u64(want, rf_min_u64(xf->ep->o->response_bytes, RF_HTTP_FIRST_ALLOC));
-    return rf_max_u64(want, rf_max_u64(n, 512));
+    return rf_max_u64(want, n);
 }
 
 size_t rf_xfer_write(char *data, size_t size, size_t n, void *arg)

@@ -58,11 +58,13 @@ static void grant(struct rf_drr *d, uint64_t among)
         most = credit > most ? credit : most;
     }
     int64_t rounds = QUANTUM - most;
-    for (unsigned cls = 0; cls < RF_DRR_CLASSES; cls++) {
-        if ((among >> cls & 1) != 0)
-            d->credit[cls] += rounds;
-        else if (d->credit[cls] < 0)
-            d->credit[cls] = d->credit[cls] + rounds < 0 ? d->credit[cls] + rounds : 0;
+    uint64_t rest = among | d->owing;
+    for (d->owing = 0; rest != 0; rest &= rest - 1) {
+        unsigned cls = (unsigned)__builtin_ctzll(rest);
+        bool earns = (among >> cls & 1) != 0;
+        int64_t credit = d->credit[cls] + rounds;
+        d->credit[cls] = credit > 0 && !earns ? 0 : credit;
+        d->owing |= (uint64_t)(credit < 0) << cls;
     }
 }
 
@@ -87,6 +89,7 @@ void rf_drr_charge(struct rf_drr *d, uint32_t cls, uint64_t cost)
     int64_t units = cost < (uint64_t)DEBT_MAX ? (int64_t)cost : DEBT_MAX;
     int64_t left = d->credit[cls] - (units > 0 ? units : 1);
     d->credit[cls] = left > -DEBT_MAX ? left : -DEBT_MAX;
+    d->owing |= (uint64_t)(left < 0) << cls;
     d->turn = (cls + 1) % RF_DRR_CLASSES;
 }
 

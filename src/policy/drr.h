@@ -13,6 +13,7 @@
 
 struct rf_drr {
     int64_t credit[RF_DRR_CLASSES]; /* at most one quantum; below 0: debt of the last packet */
+    uint64_t owing;                 /* bit: class whose credit is below 0 */
     uint64_t blocked;               /* bit: class; could not send in this pass */
     uint32_t turn;                  /* where the ring is read from */
 };

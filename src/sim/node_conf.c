@@ -243,6 +243,18 @@ static void read_response_max(struct rf_node_conf *conf, struct rf_node_words *w
     conf->response_max = need_bytes(w);
 }
 
+static void read_range_max(struct rf_node_conf *conf, struct rf_node_words *w)
+{
+    conf->chain.range_max = need_u64(w, "a number of blocks");
+    if (!w->failed && conf->chain.range_max == 0)
+        rf_node_words_fail(w, "'0': want 1 or more blocks");
+    conf->chain.range_code = rf_node_words_i64(w, "code", -32602);
+    rf_free(conf->range_message);
+    conf->range_message = rf_node_conf_copy(w, "message");
+    conf->chain.range_message =
+        conf->range_message != NULL ? conf->range_message : "block range is too large, max {max}";
+}
+
 static void read_keepalive(struct rf_node_conf *conf, struct rf_node_words *w)
 {
     conf->keepalive_requests = rf_node_words_u64(w, "requests", 0);
@@ -303,6 +315,7 @@ static const struct {
     {"batch-max", read_batch},
     {"body-max", read_body_max},
     {"response-max", read_response_max},
+    {"range-max", read_range_max},
     {"keepalive", read_keepalive},
     {"answer", read_answer},
     {"track", read_track},
@@ -314,7 +327,7 @@ struct rf_node_conf *rf_node_conf_new(void)
     struct rf_node_conf *conf = rf_alloc(sizeof *conf);
     if (conf == NULL)
         return NULL;
-    conf->chain = (struct rf_node_chain){RF_NODE_BOTH, 1, 1000000, 0};
+    conf->chain = (struct rf_node_chain){.family = RF_NODE_BOTH, .chain_id = 1, .head = 1000000};
     conf->seed = 1;
     conf->body_max = BODY_MAX;
     return conf;
@@ -352,6 +365,7 @@ void rf_node_conf_free(struct rf_node_conf *conf)
     for (unsigned i = 0; i < conf->n_track; i++)
         rf_free(conf->track[i]);
     rf_node_refusal_fini(&conf->concurrency_refusal);
+    rf_free(conf->range_message);
     rf_free(conf->latency);
     rf_free(conf->transit);
     rf_free(conf->pool);

@@ -168,6 +168,7 @@ struct rf_node_canned {
 /** All of it. */
 struct rf_node_conf {
     struct rf_node_chain chain; /* head: at the node's start */
+    char *range_message;        /* owned; what chain.range_message points to; NULL: the default */
     uint64_t block_ns;          /* the head grows by one each; 0: it stands still */
     uint64_t seed;
     struct rf_rng rng;

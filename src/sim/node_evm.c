@@ -5,6 +5,8 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "core/txhash.h"
+
 #include "sim/node_methods.h"
 
 #define LOGS_MAX 10000 /* as Infura caps a query */
@@ -245,8 +247,10 @@ static enum rf_node_answer receipt(const struct rf_node_ask *ask, struct rf_buf 
     return RF_NODE_RESULT;
 }
 
-/* Every fourth block or so holds one log. */
-static void log_of_block(const struct rf_node_ask *ask, uint64_t n, struct rf_buf *out)
+/* Every fourth block or so holds one log, whatever range it is asked for in: so the pieces of a
+ * range come to the same as the whole. */
+static void log_of_block(const struct rf_node_ask *ask, struct rpcfan_slice address, uint64_t n,
+                         struct rf_buf *out)
 {
     struct rf_node_digest d = block_digest(ask->chain, n);
     key_quantity(out, "{\"blockNumber\":", n);
@@ -254,15 +258,45 @@ static void log_of_block(const struct rf_node_ask *ask, uint64_t n, struct rf_bu
     key_hex(out, ",\"transactionHash\":", d, 100, 32);
     key_quantity(out, ",\"transactionIndex\":", d.a % 200);
     key_quantity(out, ",\"logIndex\":", d.b % 400);
-    key_hex(out, ",\"address\":", ask->digest, 5, 20);
+    rf_buf_str(out, ",\"address\":");
+    if (is_address(address))
+        rf_buf_add(out, address.data, address.len);
+    else
+        quoted_hex(out, d, 5, 20);
     key_hex(out, ",\"topics\":[", d, 300, 32);
     key_hex(out, "],\"data\":", d, 400, 32);
     rf_buf_str(out, ",\"removed\":false}");
 }
 
+/* "{max}" in decimal, "{from}" and "{to}" as the node writes numbers. */
+static enum rf_node_answer refuse_range(const struct rf_node_chain *chain, uint64_t from,
+                                        struct rf_buf *out)
+{
+    static const char *const names[] = {"{max}", "{from}", "{to}"};
+    struct rf_buf text = {0};
+    for (const char *p = chain->range_message; *p != '\0';) {
+        unsigned i = 0;
+        while (i < RF_COUNT(names) && strncmp(p, names[i], strlen(names[i])) != 0)
+            i++;
+        if (i == 0)
+            rf_buf_u64(&text, chain->range_max);
+        else if (i < RF_COUNT(names))
+            rf_buf_printf(&text, "0x%llx",
+                          (unsigned long long)(i == 1 ? from : from + chain->range_max - 1));
+        else
+            rf_buf_char(&text, *p);
+        p += i < RF_COUNT(names) ? strlen(names[i]) : 1;
+    }
+    rf_buf_char(&text, '\0');
+    rf_node_error(out, chain->range_code, text.failed ? "" : text.data, NULL);
+    rf_buf_fini(&text);
+    return RF_NODE_ERROR;
+}
+
 static enum rf_node_answer logs(const struct rf_node_ask *ask, struct rf_buf *out)
 {
     struct rpcfan_slice filter = rf_node_param(ask->params, 0);
+    struct rpcfan_slice address = rf_node_field(filter, "address");
     struct rpcfan_slice from_text = rf_node_field(filter, "fromBlock");
     struct rpcfan_slice to_text = rf_node_field(filter, "toBlock");
     uint64_t from = ask->chain->head, to = ask->chain->head, n = 0;
@@ -271,6 +305,8 @@ static enum rf_node_answer logs(const struct rf_node_ask *ask, struct rf_buf *ou
     if ((from_text.len > 0 && !block_number(ask->chain, from_text, &from)) ||
         (to_text.len > 0 && !block_number(ask->chain, to_text, &to)) || from > to)
         return rf_node_bad_param(out, 0, "invalid block range");
+    if (ask->chain->range_max > 0 && to - from >= ask->chain->range_max)
+        return refuse_range(ask->chain, from, out);
     to = rf_min_u64(to, ask->chain->head);
     size_t start = out->len;
     rf_buf_char(out, '[');
@@ -284,18 +320,20 @@ static enum rf_node_answer logs(const struct rf_node_ask *ask, struct rf_buf *ou
         }
         if (n > 1)
             rf_buf_char(out, ',');
-        log_of_block(ask, i, out);
+        log_of_block(ask, address, i, out);
     }
     rf_buf_char(out, ']');
     return RF_NODE_RESULT;
 }
 
-/* The second identical send is an error; the server knows, this function is the first time. */
+/* The hash of what is sent, as every node would say. The second identical send is an error; the
+ * server knows, this function is the first time. */
 static enum rf_node_answer send_raw(const struct rf_node_ask *ask, struct rf_buf *out)
 {
-    if (!is_hex(rf_node_param(ask->params, 0), 0))
+    char hash[RF_TX_HASH_LEN];
+    if (!is_hex(rf_node_param(ask->params, 0), 0) || !rf_tx_hash(ask->params, hash))
         return rf_node_bad_param(out, 0, "want a signed transaction");
-    quoted_hex(out, ask->digest, 0, 32);
+    rf_buf_printf(out, "\"%s\"", hash);
     return RF_NODE_RESULT;
 }
 

@@ -13,8 +13,12 @@ enum rf_node_family { RF_NODE_EVM = 1, RF_NODE_SOLANA = 2, RF_NODE_BOTH = 3 };
 struct rf_node_chain {
     enum rf_node_family family;
     uint64_t chain_id;
-    uint64_t head;  /* block number or slot */
-    uint64_t churn; /* balances and accounts change every so many blocks; 0: never */
+    uint64_t head;             /* block number or slot */
+    uint64_t churn;            /* balances and accounts change every so many blocks; 0: never */
+    uint64_t range_max;        /* blocks in one eth_getLogs; 0: any number */
+    int64_t range_code;        /* what longer ranges are refused with */
+    const char *range_message; /* "{max}", "{from}" and "{to}" stand for the cap and a range of that
+                                  length; borrowed */
 };
 
 /** What rf_node_answer() wrote. */

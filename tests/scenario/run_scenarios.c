@@ -3,21 +3,25 @@
  *
  * A file is lines of `word key=value ...`; a # begins a comment:
  *
- * - network KEY=VALUE...: attempts, deadline, family, in_flight, linger, seed
+ * - network KEY=VALUE...: attempts, deadline, family, in_flight, linger, seed, policy (first,
+ * quorum, broadcast), quorum, split (range)
  *
  * - endpoint NAME KEY=VALUE...: batch, in_flight, timeout, latency, limit=N/WINDOW, priority
  *
  * - reply NAME KIND [times=N] [retry_after=D]: what the node answers next, `times` times (1); the
  * last one repeats. KIND is ok, status=N[,BODY], connect, reset, hang, html, object=CODE:TEXT,
  * first=CODE:TEXT (an array of one error), nullid=CODE:TEXT, bad=I:CODE:TEXT (member I fails),
- * missing=I, shuffled, twice, extra, stringids, or cap=N (batches above N are refused without a
- * number). Underscores in TEXT are spaces.
+ * missing=I, shuffled, twice, extra, stringids, cap=N (batches above N are refused without a
+ * number), value=JSON (of one call), or blocks=N (ranges above N are refused with the number).
+ * Underscores in TEXT are spaces.
  *
- * - at TIME call METHOD [n=N] [deadline=D]; at TIME cancel I; at TIME close drain|sent|now
+ * - at TIME call METHOD [n=N] [deadline=D] [range=A-B]; at TIME cancel I; at TIME close
+ * drain|sent|now
  *
  * - run TIME
  *
- * - trace: the rest of the file is the expected trace
+ * - trace: the rest of the file is the expected trace. Calls have numbers; what is sent for call 1
+ * by a plan of its own is 1* and, where it is another question, what it asks: 1*0-99, 1*METHOD.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,7 +34,9 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "core/state.h"
+#include "core/plan.h"
+#include "core/range.h"
+#include "core/txhash.h"
 #include "sim/vshell.h"
 
 #define MAX_EP 4
@@ -46,7 +52,7 @@ struct reply_rule {
 
 struct act {
     uint64_t at_ns;
-    char what[16], arg[64];
+    char what[16], arg[64], params[96];
     uint32_t n;
     uint64_t deadline_ns;
 };
@@ -91,13 +97,57 @@ static void log_line(int level, const char *line, void *arg)
     rf_buf_printf(&s->trace, "log %s\n", line);
 }
 
+/* The call of ours that something is sent for; NULL: it has its answer. */
+static const struct rf_call *root_of(const struct rf_call *c)
+{
+    while (c != NULL && c->leg_of != NULL)
+        c = c->leg_of->parent;
+    return c;
+}
+
+static uint64_t number_of(const struct rf_call *c)
+{
+    const struct rf_call *root = root_of(c);
+    return root == NULL ? 0 : RF_CONTAINER(root, const struct rf_vcall, call)->number;
+}
+
+/* "1*", "1*0-99", "1*eth_blockNumber"; "-" for a call that is gone, "*" for a leg of one. */
+static void add_leg(struct scenario *s, const struct rf_call *c)
+{
+    struct rf_range r;
+    const struct rf_call *root = root_of(c);
+    if (c == NULL) {
+        rf_buf_str(&s->trace, " -");
+        return;
+    }
+    struct rpcfan_slice m = rf_call_method(c);
+    rf_buf_char(&s->trace, ' ');
+    if (root != NULL)
+        rf_buf_printf(&s->trace, "%llu", (unsigned long long)number_of(c));
+    rf_buf_char(&s->trace, '*');
+    if (rf_range_read(m, rf_call_params(c), &r))
+        rf_buf_printf(&s->trace, "%llu-%llu", (unsigned long long)r.from, (unsigned long long)r.to);
+    else if (root != NULL &&
+             (m.len != root->method_len || memcmp(m.data, rf_call_method(root).data, m.len) != 0))
+        rf_buf_add(&s->trace, m.data, m.len);
+}
+
+static bool is_plain(const struct rf_call *c)
+{
+    return c != NULL && c->leg_of == NULL;
+}
+
 /* The calls of an exchange as "1-10" or "3". */
 static void add_calls(struct scenario *s, const struct rf_exchange *ex)
 {
     for (uint32_t i = 0; i < ex->n;) {
-        uint64_t first = RF_CONTAINER(ex->call[i], struct rf_vcall, call)->number, last = first;
-        for (i++; i < ex->n; i++) {
-            uint64_t k = RF_CONTAINER(ex->call[i], struct rf_vcall, call)->number;
+        if (!is_plain(ex->call[i])) {
+            add_leg(s, ex->call[i++]);
+            continue;
+        }
+        uint64_t first = number_of(ex->call[i]), last = first;
+        for (i++; i < ex->n && is_plain(ex->call[i]); i++) {
+            uint64_t k = number_of(ex->call[i]);
             if (k != last + 1)
                 break;
             last = k;
@@ -120,17 +170,41 @@ static void code_text(const char *arg, long long *code, char *text, size_t size)
     }
 }
 
+/* The right answer: of a range the list of its blocks, of a raw send its hash, else "r" and the
+ * number of the call. */
+static void right_answer(struct rf_buf *b, const struct rf_call *c)
+{
+    struct rf_range r;
+    char hash[RF_TX_HASH_LEN];
+    if (c == NULL) {
+        rf_buf_str(b, "null");
+    } else if (rf_range_read(rf_call_method(c), rf_call_params(c), &r) && !r.open_to) {
+        for (uint64_t at = r.from; at <= r.to; at++)
+            rf_buf_printf(b, "%c%llu", at == r.from ? '[' : ',', (unsigned long long)at);
+        rf_buf_char(b, ']');
+    } else if (c->send && rf_tx_hash(rf_call_params(c), hash)) {
+        rf_buf_printf(b, "\"%s\"", hash);
+    } else {
+        rf_buf_printf(b, "\"r%llu\"", (unsigned long long)number_of(c));
+    }
+}
+
 static void result_member(struct rf_buf *b, const struct rf_exchange *ex, uint32_t i,
                           bool string_id)
 {
-    char json[32];
-    uint64_t number = RF_CONTAINER(ex->call[i], struct rf_vcall, call)->number;
-    snprintf(json, sizeof json, "\"r%llu\"", (unsigned long long)number);
-    if (string_id)
-        rf_buf_printf(b, "{\"result\":%s,\"id\":\"%llu\"}", json,
-                      (unsigned long long)(ex->id_base + i));
-    else
-        rf_vreply_result(b, ex->id_base + i, json);
+    const char *quote = string_id ? "\"" : "";
+    rf_buf_printf(b, "{\"jsonrpc\":\"2.0\",\"id\":%s%llu%s,\"result\":", quote,
+                  (unsigned long long)(ex->id_base + i), quote);
+    right_answer(b, ex->call[i]);
+    rf_buf_char(b, '}');
+}
+
+/* A range above so many blocks, if it is one. */
+static bool too_long(const struct rf_call *c, uint64_t most)
+{
+    struct rf_range r;
+    return c != NULL && rf_range_read(rf_call_method(c), rf_call_params(c), &r) && !r.open_to &&
+           r.to - r.from >= most;
 }
 
 struct distortion {
@@ -138,6 +212,7 @@ struct distortion {
     long long code;
     char text[96];
     bool shuffled, twice, extra, string_ids;
+    uint64_t blocks;
 };
 
 static void answer(struct rf_buf *b, const struct rf_exchange *ex, const struct distortion *d)
@@ -152,7 +227,7 @@ static void answer(struct rf_buf *b, const struct rf_exchange *ex, const struct 
         if (any)
             rf_buf_char(b, ',');
         any = true;
-        if (i + 1 == d->bad)
+        if (i + 1 == d->bad || (d->blocks > 0 && too_long(ex->call[i], d->blocks)))
             rf_vreply_error(b, ex->id_base + i, d->code, d->text);
         else
             result_member(b, ex, i, d->string_ids);
@@ -234,6 +309,13 @@ static void make_reply(const char *kind, const struct rf_exchange *ex, struct rf
         char *end;
         d.bad = (uint32_t)strtoul(arg, &end, 10);
         code_text(end + 1, &d.code, d.text, sizeof d.text);
+    } else if (starts(kind, "blocks=", &arg)) {
+        d.blocks = strtoull(arg, NULL, 10);
+        d.code = -32602;
+        snprintf(d.text, sizeof d.text, "exceed maximum block range: %s", arg);
+    } else if (starts(kind, "value=", &arg)) {
+        rf_vreply_result(&out->body, ex->id_base, arg);
+        return;
     } else if (starts(kind, "missing=", &arg)) {
         d.missing = (uint32_t)strtoul(arg, NULL, 10);
     } else if (strcmp(kind, "ok") != 0 && strcmp(kind, "shuffled") != 0 &&
@@ -275,10 +357,11 @@ static void done(void *arg, struct rf_call *c, uint64_t now_ns)
     rf_buf_printf(&s->trace, "done %llu %s", (unsigned long long)vc->number,
                   rpcfan_err_name(c->err));
     if (c->err == RPCFAN_OK) {
-        char want[32];
-        int n = snprintf(want, sizeof want, "\"r%llu\"", (unsigned long long)vc->number);
-        if ((size_t)n != c->json_len || memcmp(want, c->json, c->json_len) != 0)
+        struct rf_buf want = {0};
+        right_answer(&want, c);
+        if (want.len != c->json_len || memcmp(want.data, c->json, c->json_len) != 0)
             rf_buf_printf(&s->trace, " WRONG ANSWER %.*s", (int)c->json_len, c->json);
+        rf_buf_fini(&want);
     } else if (c->detail != NULL) {
         rf_buf_printf(&s->trace, " (%s)", c->detail);
     }
@@ -317,6 +400,14 @@ static void read_network(struct scenario *s, char **w, size_t n)
     s->net.linger_ms = ms(w, n, "linger", s->net.linger_ms);
     s->o.in_flight = number(w, n, "in_flight", s->o.in_flight);
     s->o.seed = number(w, n, "seed", 1);
+    s->net.quorum = number(w, n, "quorum", s->net.quorum);
+    const char *policy = value(w, n, "policy"), *split = value(w, n, "split");
+    if (policy != NULL)
+        s->net.policy = policy[0] == 'f'   ? RPCFAN_FIRST
+                        : policy[0] == 'q' ? RPCFAN_QUORUM
+                                           : RPCFAN_BROADCAST;
+    if (split != NULL)
+        s->net.split = RPCFAN_SPLIT_RANGE;
     const char *family = value(w, n, "family");
     if (family != NULL)
         s->net.family = strcmp(family, "evm") == 0      ? RPCFAN_EVM
@@ -371,6 +462,13 @@ static void read_act(struct scenario *s, char **w, size_t n)
     snprintf(a->what, sizeof a->what, "%s", w[2]);
     snprintf(a->arg, sizeof a->arg, "%s", w[3]);
     a->n = number(w, n, "n", 1);
+    const char *range = value(w, n, "range");
+    unsigned long long from, to;
+    snprintf(a->params, sizeof a->params, "%s",
+             strncmp(a->arg, "eth_sendRaw", 11) == 0 ? "[\"0x02f86b01\"]" : "[]");
+    if (range != NULL && sscanf(range, "%llu-%llu", &from, &to) == 2)
+        snprintf(a->params, sizeof a->params, "[{\"fromBlock\":\"0x%llx\",\"toBlock\":\"0x%llx\"}]",
+                 from, to);
     a->deadline_ns = ms(w, n, "deadline", s->net.deadline_ms) * RF_MS;
 }
 
@@ -402,7 +500,7 @@ static void perform(struct scenario *s, const struct act *a)
     if (strcmp(a->what, "call") == 0) {
         for (uint32_t i = 0; i < a->n; i++) {
             assert_true(s->n_calls < MAX_CALLS);
-            struct rf_vcall *c = rf_vcall_new(s->n_calls + 1, a->arg, "[]");
+            struct rf_vcall *c = rf_vcall_new(s->n_calls + 1, a->arg, a->params);
             assert_non_null(c);
             s->call[s->n_calls++] = c;
             rf_vshell_submit(s->v, c, a->at_ns + a->deadline_ns);

@@ -28,10 +28,28 @@ static void test_new_out_of_memory(void **state)
     (void)state;
     for (uint64_t n = 1; n <= 2; n++) {
         rf_alloc_fail_at(n);
-        assert_null(rf_blob_new(100));
+        assert_null(rf_blob_new(1000));
         rf_alloc_fail_at(0);
     }
     rf_blob_unref(NULL);
+}
+
+static void test_small_is_one_allocation_and_grows(void **state)
+{
+    (void)state;
+    char bytes[100];
+    memset(bytes, 'y', sizeof bytes);
+    uint64_t before = rf_alloc_count();
+    struct rf_blob *b = rf_blob_new(100);
+    assert_true(rf_blob_add(b, bytes, 10));
+    rf_blob_trim(b); /* there is nothing to give back */
+    assert_int_equal(rf_alloc_count() - before, 1);
+    assert_true(rf_blob_add(b, bytes, 90));
+    assert_int_equal(rf_alloc_count() - before, 1);
+    assert_true(rf_blob_add(b, "z", 1));
+    assert_memory_equal(b->data, bytes, 100);
+    assert_int_equal(b->data[100], 'z');
+    rf_blob_unref(b);
 }
 
 static void test_add_out_of_memory_keeps_what_was(void **state)
@@ -106,6 +124,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_grows_and_keeps),
         cmocka_unit_test(test_new_out_of_memory),
+        cmocka_unit_test(test_small_is_one_allocation_and_grows),
         cmocka_unit_test(test_add_out_of_memory_keeps_what_was),
         cmocka_unit_test(test_trim_only_where_it_pays),
         cmocka_unit_test(test_owners_on_several_threads),

@@ -177,6 +177,116 @@ static void test_submit_on_the_loop_thread_never_waits(void **state)
     nobody_fini(&n);
 }
 
+/* --- admission by predicted wait ------------------------------------------------------------ */
+
+static void pretend_wait(struct nobody *n, uint64_t wait_ns)
+{
+    pthread_mutex_lock(&n->client->in.lock);
+    n->client->in.wait_ns[0] = wait_ns;
+    pthread_mutex_unlock(&n->client->in.lock);
+}
+
+static void test_submit_refuses_what_would_be_late(void **state)
+{
+    (void)state;
+    struct nobody n;
+    unsigned called = 0;
+    nobody_init(&n);
+    nobody_start(&n);
+    struct rpcfan_error err;
+    struct rpcfan_request r = {
+        .size = sizeof r, .method = "m", .timeout_ms = 2000, .cb = nothing, .arg = &called};
+    pretend_wait(&n, 10 * RF_SEC);
+    assert_int_equal(rpcfan_call(n.client, &r, NULL, &err), RPCFAN_OK); /* nothing is pending */
+    assert_int_equal(rpcfan_call(n.client, &r, NULL, &err), RPCFAN_EBUSY);
+    assert_in_range(err.retry_in_ms, 8000, 8001);
+    assert_non_null(strstr(err.text, "10000 ms"));
+    assert_int_equal(rpcfan_call(n.client, &r, NULL, NULL), RPCFAN_EBUSY);
+    r.timeout_ms = 10001;
+    assert_int_equal(rpcfan_call(n.client, &r, NULL, &err), RPCFAN_OK);
+    r.deadline_ns = 1; /* over already: it is answered so, and not sent away to come again */
+    assert_int_equal(rpcfan_call(n.client, &r, NULL, &err), RPCFAN_OK);
+    r.deadline_ns = rpcfan_now_ns() + 1000 * RF_SEC;
+    pretend_wait(&n, RF_NEVER);
+    assert_int_equal(rpcfan_call(n.client, &r, NULL, &err), RPCFAN_EBUSY);
+    assert_int_equal(err.retry_in_ms, 60000);
+    pretend_wait(&n, 0);
+    assert_int_equal(rpcfan_call(n.client, &r, NULL, &err), RPCFAN_OK);
+    assert_int_equal(n.client->in.pending, 4);
+    nobody_fini(&n);
+    assert_int_equal(called, 4);
+}
+
+struct patient {
+    struct nobody *n;
+    uint64_t timeout_ms, deadline_ns;
+    enum rpcfan_err e, err;
+    atomic_uint done;
+};
+
+static void *call_and_wait(void *arg)
+{
+    struct patient *p = arg;
+    struct rpcfan_request r = {.size = sizeof r,
+                               .method = "m",
+                               .timeout_ms = p->timeout_ms,
+                               .deadline_ns = p->deadline_ns};
+    rpcfan_result_t *res = NULL;
+    p->e = rpcfan_call_wait(p->n->client, &r, &res, NULL);
+    if (p->e == RPCFAN_OK)
+        p->err = rpcfan_result_err(res);
+    rpcfan_result_unref(res);
+    atomic_store(&p->done, 1);
+    return NULL;
+}
+
+static uint32_t pending(struct nobody *n)
+{
+    pthread_mutex_lock(&n->client->in.lock);
+    uint32_t is = n->client->in.pending;
+    pthread_mutex_unlock(&n->client->in.lock);
+    return is;
+}
+
+/* Who waits for his answer waits to be let in too, but never for longer than his own time: others
+ * may keep the queue long for ever, and nothing may ever be answered that would wake him. */
+static void test_submit_patience_ends(void **state)
+{
+    (void)state;
+    for (uint32_t k = 0; k < 3; k++) {
+        struct nobody n;
+        unsigned called = 0;
+        nobody_init(&n);
+        nobody_start(&n);
+        struct rpcfan_request r = {.size = sizeof r, .method = "m", .cb = nothing, .arg = &called};
+        assert_int_equal(rpcfan_call(n.client, &r, NULL, NULL), RPCFAN_OK);
+        pretend_wait(&n, 100 * RF_SEC);
+        struct patient p = {.n = &n, .timeout_ms = 50};
+        if (k == 1)
+            p.deadline_ns = rpcfan_now_ns() + 20 * RF_MS;
+        else if (k == 2)
+            p.deadline_ns = 1;
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, call_and_wait, &p), 0);
+        for (unsigned turns = 0; pending(&n) < 2; turns++) {
+            assert_true(turns < 5000);
+            poll(NULL, 0, 1);
+        }
+        unsigned done = 0;
+        while (done == 0) {
+            uv_run(&n.loop, UV_RUN_NOWAIT);
+            poll(NULL, 0, 1);
+            done = atomic_load(&p.done);
+        }
+        pthread_join(thread, NULL);
+        assert_int_equal(p.e, RPCFAN_OK);
+        assert_true(p.err == RPCFAN_ECONNECT || p.err == RPCFAN_EDEADLINE);
+        assert_true(k == 0 || p.err == RPCFAN_EDEADLINE);
+        nobody_fini(&n);
+        assert_int_equal(called, 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +296,8 @@ int main(void)
         cmocka_unit_test(test_submit_survives_each_failed_allocation),
         cmocka_unit_test(test_submit_turn_survives_each_failed_allocation),
         cmocka_unit_test(test_submit_on_the_loop_thread_never_waits),
+        cmocka_unit_test(test_submit_refuses_what_would_be_late),
+        cmocka_unit_test(test_submit_patience_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,8 +61,9 @@ static inline uint64_t chain_answer(struct rpcfan_slice method, struct rpcfan_sl
             unsigned address = (unsigned)((at + k) % 7);
             if (!chain_wants(params.data, params.len, address))
                 continue;
-            rf_buf_printf(out, "%s{\"address\":\"0xA%04u\",\"blockNumber\":\"0x%llx\","
-                               "\"logIndex\":\"0x%x\"}",
+            rf_buf_printf(out,
+                          "%s{\"address\":\"0xA%04u\",\"blockNumber\":\"0x%llx\","
+                          "\"logIndex\":\"0x%x\"}",
                           n++ > 0 ? "," : "", address, (unsigned long long)at, k);
         }
     }
@@ -99,8 +100,9 @@ static inline void chain_too_many(struct chain_node *n, uint64_t id, const struc
                  (unsigned long long)r->from,
                  (unsigned long long)(r->from + (r->to - r->from) / 3));
     else
-        snprintf(text, sizeof text, "\"code\":-32005,\"message\":\"query returned more than %llu "
-                                    "results\"",
+        snprintf(text, sizeof text,
+                 "\"code\":-32005,\"message\":\"query returned more than %llu "
+                 "results\"",
                  (unsigned long long)n->results);
     chain_error(b, id, text);
 }

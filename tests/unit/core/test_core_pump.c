@@ -275,6 +275,253 @@ static void test_pump_suspicion_holds_nobody_up_where_all_are_suspect(void **sta
     bench_fini(&b);
 }
 
+/* --- dear and cheap classes ------------------------------------------------------------------ */
+
+static const struct rpcfan_weight dear_weight = {"dear", 50};
+
+static void count_names(struct bench *b, struct rf_exchange *ex, uint64_t now_ns,
+                        struct rf_vreply *out)
+{
+    uint64_t *n = b->arg; /* dear, cheap, held */
+    (void)now_ns;
+    for (uint32_t i = 0; i < ex->n; i++) {
+        char first = rf_call_method(ex->call[i]).data[0];
+        n[first == 'd' ? 0 : first == 'c' ? 1 : 2]++;
+    }
+    bench_reply_ok(ex, out);
+}
+
+/* Units are shared, not calls: over a minute each class uses half of them, whatever comes free at a
+ * time, and neither starves. */
+static void test_pump_units_are_shared_between_dear_and_cheap(void **state)
+{
+    (void)state;
+    static const struct rpcfan_limit limits[] = {
+        {.count = 100, .window_ms = 1000, .unit = RPCFAN_WEIGHT},
+        {.count = 1000, .window_ms = 10000, .unit = RPCFAN_WEIGHT},
+        {.count = 60, .window_ms = 1000, .unit = RPCFAN_WEIGHT}};
+    for (size_t k = 0; k < RF_COUNT(limits); k++) {
+        struct bench b;
+        uint64_t n[3] = {0};
+        bench_init(&b, 1, k);
+        b.ep[0].limits = &limits[k];
+        b.ep[0].n_limits = 1;
+        b.ep[0].weights = &dear_weight;
+        b.ep[0].n_weights = 1;
+        b.serve = count_names;
+        b.arg = n;
+        bench_start(&b);
+        for (uint32_t i = 0; i < 6000; i++) {
+            bench_call(&b, 0, "cheap", 600 * RF_SEC);
+            if (i % 20 == 0)
+                bench_call(&b, 0, "dear", 600 * RF_SEC);
+        }
+        bench_run(&b, 60 * RF_SEC);
+        if (n[0] * 50 > n[1] * 12 / 10 + 50 || n[1] > n[0] * 50 * 12 / 10 + 50)
+            fail_msg("limit %zu: %llu units for the dear, %llu for the cheap", k,
+                     (unsigned long long)n[0] * 50, (unsigned long long)n[1]);
+        rf_vshell_close(b.v, RPCFAN_CLOSE_NOW);
+        bench_fini(&b);
+    }
+}
+
+/* What waits for a node that is gone keeps nobody from the other: it could never go there. */
+static void gone_case(bool never_fits)
+{
+    static const struct rpcfan_limit small = {
+        .count = 30, .window_ms = 1000, .unit = RPCFAN_WEIGHT};
+    static const struct rpcfan_limit tight = {
+        .count = 60, .window_ms = 20000, .unit = RPCFAN_WEIGHT};
+    struct bench b;
+    uint64_t n[3] = {0};
+    bench_init(&b, 2, 1);
+    b.ep[0].limits = never_fits ? &small : &tight;
+    b.ep[0].n_limits = 1;
+    b.ep[0].weights = &dear_weight;
+    b.ep[0].n_weights = 1;
+    b.serve = count_names;
+    b.arg = n;
+    bench_start(&b);
+    bench_call(&b, 0, "cheap", 60 * RF_SEC);
+    bench_run(&b, 100 * RF_MS);
+    struct rf_network *net = bench_net(&b, 0);
+    rf_gate_pause(&net->ep[1].gate, 100 * RF_SEC, rf_vshell_now(b.v));
+    struct rf_vcall *first = bench_call(&b, 0, "dear", 300 * RF_SEC);
+    first->call.only = never_fits ? 0 : 2;
+    bench_calls(&b, 2000, "cheap", 300 * RF_SEC);
+    bench_run(&b, 60 * RF_SEC);
+    assert_int_equal(n[0], 0);
+    if (n[1] < (never_fits ? 1600 : 170))
+        fail_msg("%llu cheap calls went in a minute", (unsigned long long)n[1]);
+    rf_vshell_close(b.v, RPCFAN_CLOSE_NOW);
+    bench_fini(&b);
+}
+
+static void test_pump_what_waits_for_another_node_keeps_nobody(void **state)
+{
+    (void)state;
+    gone_case(true);
+    gone_case(false);
+}
+
+/* --- a class that is refused alone ---------------------------------------------------------- */
+
+struct held {
+    uint64_t n[3];
+    uint64_t refuse_until_ns, hint_ns, refused;
+    bool batch_as_one;
+};
+
+static void hold_serve(struct bench *b, struct rf_exchange *ex, uint64_t now_ns,
+                       struct rf_vreply *out)
+{
+    struct held *h = b->arg;
+    bool held = rf_call_method(ex->call[0]).data[0] == 'h';
+    if (!held || ex->endpoint != 0 || now_ns >= h->refuse_until_ns) {
+        h->n[held ? 2 : 1] += ex->n;
+        bench_reply_ok(ex, out);
+        return;
+    }
+    h->refused++;
+    out->retry_after_ns = h->hint_ns;
+    if (h->batch_as_one) {
+        rf_buf_char(&out->body, '[');
+        rf_vreply_error(&out->body, ex->id_base, 429, "method rate limit reached");
+        rf_buf_char(&out->body, ']');
+    } else {
+        rf_vreply_error(&out->body, ex->id_base, 429, "method rate limit reached");
+    }
+}
+
+static void held_start(struct bench *b, struct held *h, uint32_t n_ep, uint32_t batch)
+{
+    static const char *const held[] = {"held"};
+    static const struct rpcfan_limit limit = {
+        .count = 100000, .window_ms = 1000, .methods = held, .n_methods = 1};
+    bench_init(b, n_ep, 1);
+    b->ep[0].limits = &limit;
+    b->ep[0].n_limits = 1;
+    b->ep[0].batch = batch;
+    b->serve = hold_serve;
+    b->arg = h;
+    bench_start(b);
+}
+
+/* The node is not paused, its rate is not cut, and the others go on; the class itself comes back
+ * when the hint says, or after some seconds, with all its calls. */
+static void test_pump_a_class_is_held_alone(void **state)
+{
+    (void)state;
+    static const uint64_t hint[] = {RF_NEVER, 0, 2 * RF_SEC, 900 * RF_SEC};
+    static const uint64_t back_s[] = {5, 5, 2, 300};
+    for (size_t k = 0; k < RF_COUNT(hint); k++) {
+        for (uint32_t batch = 1; batch <= 5; batch += 4) {
+            struct bench b;
+            struct held h = {.refuse_until_ns = RF_SEC, .hint_ns = hint[k]};
+            h.batch_as_one = batch > 1;
+            held_start(&b, &h, 1, batch);
+            bench_calls(&b, 5, "held", 1000 * RF_SEC);
+            bench_run(&b, 100 * RF_MS);
+            bench_calls(&b, 40, "cheap", 1000 * RF_SEC);
+            bench_run(&b, (back_s[k] - 1) * RF_SEC);
+            assert_int_equal(h.n[1], 40);
+            assert_int_equal(h.n[2], 0);
+            assert_true(h.refused <= 5);
+            assert_int_equal(bench_ep(&b, 0)->gate.throttle.epochs, 0);
+            assert_int_equal(bench_ep(&b, 0)->gate.rate.epochs, 0);
+            assert_int_equal(bench_ep(&b, 0)->fail_streak, 0);
+            assert_int_equal(bench_net(&b, 0)->retried, 0);
+            bench_run(&b, 2 * RF_SEC);
+            if (h.n[2] != 5)
+                fail_msg("hint %zu, batch %u: %llu were let in", k, batch,
+                         (unsigned long long)h.n[2]);
+            assert_int_equal(b.ok, 45);
+            bench_fini(&b);
+        }
+    }
+}
+
+static void test_pump_a_held_class_goes_to_the_other_node(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct held h = {.refuse_until_ns = 100 * RF_SEC, .hint_ns = 50 * RF_SEC};
+    held_start(&b, &h, 2, 1);
+    for (uint32_t i = 0; i < 60; i++) {
+        bench_call(&b, 0, "held", 5 * RF_SEC);
+        bench_call(&b, 0, "cheap", 5 * RF_SEC);
+        bench_run(&b, 30 * RF_MS);
+    }
+    bench_run(&b, RF_SEC);
+    assert_int_equal(b.ok, 120);
+    assert_int_equal(h.refused, 1);
+    assert_true(b.sent[0] > 10);
+    bench_fini(&b);
+}
+
+/* --- order ------------------------------------------------------------------------------------ */
+
+struct order {
+    uint64_t last[3], checked;
+};
+
+static void order_serve(struct bench *b, struct rf_exchange *ex, uint64_t now_ns,
+                        struct rf_vreply *out)
+{
+    struct order *o = b->arg;
+    (void)now_ns;
+    out->delay_ns = rf_rng_below(&b->rng, 100 * RF_MS);
+    for (uint32_t i = 0; i < ex->n; i++) {
+        if (ex->call[i]->sends > 1)
+            continue; /* it went before */
+        uint64_t number = RF_CONTAINER(ex->call[i], struct rf_vcall, call)->number;
+        uint64_t *last = &o->last[ex->call[i]->class_ix];
+        assert_true(number > *last);
+        *last = number;
+        o->checked++;
+    }
+    if (rf_rng_below(&b->rng, 30) == 0)
+        bench_reply(out, rf_rng_below(&b->rng, 2) == 0 ? 429 : 500, "no");
+    else
+        bench_reply_ok(ex, out);
+}
+
+/* P12: first tries of a class leave in the order in which they came, whatever fails, waits or goes
+ * again in between. */
+static void test_pump_is_first_in_first_out_inside_a_class(void **state)
+{
+    (void)state;
+    static const struct rpcfan_weight weights[] = {{"m_0", 2}, {"m_1", 3}};
+    static const struct rpcfan_limit limit = {
+        .count = 900, .window_ms = 1000, .unit = RPCFAN_WEIGHT};
+    static const char *const method[] = {"m_0", "m_1", "m_2"};
+    struct order o = {0};
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct bench b;
+        memset(o.last, 0, sizeof o.last);
+        bench_init(&b, 3, seed);
+        b.net[0].hedge_percent = 0;
+        for (uint32_t i = 0; i < 3; i++) {
+            b.ep[i].weights = weights;
+            b.ep[i].n_weights = 2;
+            b.ep[i].limits = &limit;
+            b.ep[i].n_limits = 1;
+            b.ep[i].batch = 1 + 3 * i;
+            b.ep[i].learn = 0;
+        }
+        b.serve = order_serve;
+        b.arg = &o;
+        bench_start(&b);
+        for (uint32_t i = 0; i < 10000; i++) {
+            bench_call(&b, 0, method[rf_rng_below(&b.rng, 3)], 60 * RF_SEC);
+            bench_run(&b, rf_rng_below(&b.rng, 3 * RF_MS));
+        }
+        bench_run(&b, 60 * RF_SEC);
+        bench_fini(&b);
+    }
+    assert_true(o.checked > 95000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,6 +533,11 @@ int main(void)
         cmocka_unit_test(test_pump_does_not_wait_for_a_paused_node),
         cmocka_unit_test(test_pump_wakes_when_a_pause_ends),
         cmocka_unit_test(test_pump_suspicion_holds_nobody_up_where_all_are_suspect),
+        cmocka_unit_test(test_pump_units_are_shared_between_dear_and_cheap),
+        cmocka_unit_test(test_pump_what_waits_for_another_node_keeps_nobody),
+        cmocka_unit_test(test_pump_a_class_is_held_alone),
+        cmocka_unit_test(test_pump_a_held_class_goes_to_the_other_node),
+        cmocka_unit_test(test_pump_is_first_in_first_out_inside_a_class),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
-/* test_plan_props.c - whatever policies, splits, faults, cancels and closes come together: each call
- * is answered exactly once, in time and right, and nothing is left over; the same seed gives the
- * same run. 10^5 calls and more. */
+/* test_plan_props.c - whatever policies, splits, faults, cancels and closes come together: each
+ * call is answered exactly once, in time and right, and nothing is left over; the same seed gives
+ * the same run. 10^5 calls and more. */
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -26,6 +26,11 @@ struct props {
     uint64_t hash, lies, late, odd;
     bool closed;
 };
+
+/* What all runs together came to: a property that nothing ever puts to the test holds as well. */
+static struct {
+    uint64_t by_err[RPCFAN_ERR_COUNT], legs;
+} total;
 
 static bool chance(struct props *x, unsigned permille)
 {
@@ -150,6 +155,7 @@ static void done(struct bench *b, struct rf_vcall *c, uint64_t now_ns)
     mix(x, c->number * 64 + call->err);
     mix(x, now_ns);
     x->live[c->number] = NULL;
+    total.by_err[call->err]++;
     x->late += now_ns > call->deadline_ns;
     if (call->err != RPCFAN_OK)
         return;
@@ -163,7 +169,6 @@ static void done(struct bench *b, struct rf_vcall *c, uint64_t now_ns)
     bool lie = call->json_len > 0 && call->json[0] == '[' && !is(call, "eth_getLogs") &&
                (call->policy != RPCFAN_QUORUM || call->quorum <= 1);
     x->odd += !right && !lie;
-    if (!right && !lie && getenv("V")) printf("%s policy %u quorum %u: got %.*s\nwant %.*s\n", call->tail, call->policy, call->quorum, (int)call->json_len, call->json, (int)want.len, want.data);
     rf_buf_fini(&want);
 }
 
@@ -205,12 +210,11 @@ static struct rf_vcall *make_call(struct props *x)
 static void draw_node(struct props *x, uint32_t i)
 {
     struct node *n = &x->node[i];
-    unsigned *fault[] = {&n->refuse, &n->hang,    &n->reset,  &n->error, &n->html,
-                         &n->cut,    &n->throttle, &n->lie,   &n->missing, &n->absent,
-                         &n->known,  &n->low};
+    unsigned *fault[] = {&n->refuse,   &n->hang, &n->reset,   &n->error,  &n->html,  &n->cut,
+                         &n->throttle, &n->lie,  &n->missing, &n->absent, &n->known, &n->low};
     for (size_t k = 0; k < RF_COUNT(fault); k++)
-        *fault[k] = chance(x, 400) ? (unsigned)rf_rng_below(&x->b.rng, chance(x, 100) ? 1000 : 150)
-                                   : 0;
+        *fault[k] =
+            chance(x, 400) ? (unsigned)rf_rng_below(&x->b.rng, chance(x, 100) ? 1000 : 150) : 0;
     static const char *const told[] = {NULL, "\"code\":-32602,\"message\":\"exceed maximum block "
                                              "range: %llu\""};
     n->chain.blocks = chance(x, 400) ? 5 + rf_rng_below(&x->b.rng, 200) : 0;
@@ -260,8 +264,7 @@ static void drive(struct props *x)
             struct rf_vcall *c = make_call(x);
             uint64_t life = chance(x, 300) ? 400 * RF_MS : 8 * RF_SEC;
             x->live[c->number] = c;
-            rf_vshell_submit(x->b.v, c,
-                             rf_vshell_now(x->b.v) + 1 + rf_rng_below(&x->b.rng, life));
+            rf_vshell_submit(x->b.v, c, rf_vshell_now(x->b.v) + 1 + rf_rng_below(&x->b.rng, life));
         }
         if (chance(x, 300))
             cancel_one(x);
@@ -290,6 +293,7 @@ static uint64_t play(uint64_t seed, uint64_t fail_at)
                  (unsigned long long)seed, (unsigned long long)fail_at,
                  (unsigned long long)x.b.answered, (unsigned long long)x.b.submitted,
                  (unsigned long long)x.late, (unsigned long long)x.odd, core->n_legs);
+    total.legs += core->net[0].legs;
     bench_fini(&x.b);
     return x.hash;
 }
@@ -302,6 +306,13 @@ static void test_props_each_call_once(void **state)
     uint64_t from = first != NULL ? strtoull(first, NULL, 10) : 1;
     for (uint64_t seed = from; seed < from + n; seed++)
         play(seed, 0);
+    static const enum rpcfan_err all[] = {RPCFAN_ERPC,      RPCFAN_EQUORUM,    RPCFAN_ECANCELED,
+                                          RPCFAN_EDEADLINE, RPCFAN_ECLOSED,    RPCFAN_ETIMEOUT,
+                                          RPCFAN_ESERVER,   RPCFAN_EMALFORMED, RPCFAN_ECONNECT};
+    for (size_t i = 0; i < RF_COUNT(all); i++)
+        assert_true(total.by_err[all[i]] >= n / 20);
+    assert_true(total.by_err[RPCFAN_OK] >= n * CALLS / 3);
+    assert_true(total.legs >= n * CALLS);
 }
 
 static void test_props_replay(void **state)
@@ -312,14 +323,14 @@ static void test_props_replay(void **state)
     assert_true(play(1, 0) != play(2, 0));
 }
 
-/* Each allocation in turn, of runs that do a bit of everything. */
+/* An allocation fails: each of the first of one run, and others in as many other runs. */
 static void test_props_out_of_memory(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 4; seed++) {
-        for (uint64_t at = 1; at <= 400; at += seed)
-            play(seed * 1000, at);
-    }
+    for (uint64_t at = 1; at <= 250; at++)
+        play(3000, at);
+    for (uint64_t seed = 1; seed <= 600; seed++)
+        play(seed * 1000, 1 + seed * 37 % 3000);
 }
 
 int main(void)

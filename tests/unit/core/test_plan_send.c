@@ -1,5 +1,5 @@
-/* test_plan_send.c - raw sends that a node has already: the answer is what the first acceptance would
- * have said. */
+/* test_plan_send.c - raw sends that a node has already: the answer is what the first acceptance
+ * would have said. */
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -10,6 +10,7 @@
 #define KNOWN "e\"code\":-32000,\"message\":\"already known\""
 #define LOW "e\"code\":-32000,\"message\":\"nonce too low: address 0x1, tx: 5 state: 6\""
 #define EPS 3
+#define WHERE_ASKED "where asked" /* found by a node that was sent it, and by no other */
 
 /* What nodes say to a send and to a lookup; as in test_plan_fan.c. */
 struct sends {
@@ -20,6 +21,7 @@ struct sends {
     enum rpcfan_err err;
     char json[512];
     uint64_t done_ns, answers;
+    uint64_t slow_ns; /* a send takes so much longer than a lookup */
     bool right;
 };
 
@@ -31,6 +33,10 @@ static void serve(struct bench *b, struct rf_exchange *ex, uint64_t now_ns, stru
     const char *say = lookup ? f->found[ex->index] : f->say[ex->index];
     (void)now_ns;
     (lookup ? f->looked : f->asked)[ex->index]++;
+    if (!lookup)
+        out->delay_ns += f->slow_ns;
+    if (strcmp(say, WHERE_ASKED) == 0)
+        say = f->asked[ex->index] > 0 ? "{\"hash\":\"0x1\"}" : "null";
     if (lookup) {
         struct rpcfan_slice p = rf_call_params(ex->call[0]);
         assert_true(p.len == strlen(f->want) + 2 && memcmp(p.data + 1, f->want, p.len - 2) == 0);
@@ -95,8 +101,9 @@ static void play(struct sends *f)
 static void test_send_known_is_success(void **state)
 {
     (void)state;
-    static const char *const words[] = {KNOWN, "e\"code\":-32000,\"message\":\"ALREADY_EXISTS: "
-                                               "already known\"",
+    static const char *const words[] = {KNOWN,
+                                        "e\"code\":-32000,\"message\":\"ALREADY_EXISTS: "
+                                        "already known\"",
                                         "e\"code\":-32010,\"message\":\"transaction already "
                                         "exists\""};
     for (size_t i = 0; i < RF_COUNT(words); i++) {
@@ -154,9 +161,9 @@ static void test_send_solana_known(void **state)
     (void)state;
     struct sends f;
     /* one signature of 64 bytes 0x01, then a byte of a message, in base64 */
-    static const char params[] =
-        "[\"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB\","
-        "{\"encoding\":\"base64\"}]";
+    static const char params[] = "[\"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQ"
+                                 "EBAQEBAQEBAQEBAQEBAQEBAQEB\","
+                                 "{\"encoding\":\"base64\"}]";
     char text[RF_TX_SIGNATURE_LEN];
     set_up(&f, 1, RAW);
     f.b.net[0].family = RPCFAN_SOLANA;
@@ -172,23 +179,31 @@ static void test_send_solana_known(void **state)
     bench_fini(&f.b);
 }
 
-/* Mined meanwhile: the node that said "nonce too low" knows it. */
+/* Mined meanwhile: the node that said "nonce too low" knows it, others may not be that far yet. */
 static void test_send_nonce_low_and_there(void **state)
 {
     (void)state;
-    for (uint32_t at = 0; at < 3; at++) {
+    for (uint64_t seed = 1; seed <= 20; seed++) {
         struct sends f;
         set_up(&f, 3, RAW);
-        for (uint32_t i = 0; i < 3; i++)
+        f.b.o.seed = seed;
+        bench_start(&f.b);
+        for (int i = 0; i < 30; i++) { /* so that all are as good as the others */
+            ask(&f, "eth_chainId", "[]");
+            bench_run(&f.b, 50 * RF_MS);
+        }
+        memset(f.asked, 0, sizeof f.asked);
+        for (uint32_t i = 0; i < 3; i++) {
             f.say[i] = LOW;
-        f.found[0] = f.found[1] = f.found[2] = "null";
-        f.b.ep[at].priority = 0;
-        f.b.ep[(at + 1) % 3].priority = f.b.ep[(at + 2) % 3].priority = 1;
-        f.found[at] = "{\"hash\":\"0x1\"}";
-        play(&f);
+            f.found[i] = WHERE_ASKED;
+        }
+        f.slow_ns = 300 * RF_MS; /* so that the others look better now */
+        ask(&f, "eth_sendRawTransaction", RAW);
+        bench_run(&f.b, 60 * RF_SEC);
         assert_int_equal(f.err, RPCFAN_OK);
         assert_true(f.right);
-        assert_int_equal(f.looked[at], 1);
+        assert_int_equal(f.looked[0] + f.looked[1] + f.looked[2], 1);
+        bench_fini(&f.b);
     }
 }
 
@@ -258,7 +273,8 @@ static void test_send_lookup_is_cut_short(void **state)
                                               : RPCFAN_CLOSE_NOW);
         bench_run(&f.b, 30 * RF_SEC);
         assert_int_equal(f.answers, 1);
-        assert_int_equal(f.err, how == 0 ? RPCFAN_ECANCELED : how == 4 ? f.err : RPCFAN_ERPC);
+        bool gone = how == 0 || how == 3;
+        assert_int_equal(f.err, gone ? RPCFAN_ECANCELED : how == 4 ? f.err : RPCFAN_ERPC);
         bench_fini(&f.b);
     }
 }
