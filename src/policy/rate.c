@@ -35,7 +35,8 @@
  * | IDLE_MOST       | 1.2 s    | ... up to so much: where a window is long, the pause is its part |
  * | EARLY_EPOCHS    | 2        | ... and only so early: later it makes a bucket seem to take more |
  * | ENGAGE          | 30 s     | three epochs within it overrule configured limits: one or two   |
- * |                 |          | are jitter, which the limiter's margin takes care of            |
+ * |                 |          | are jitter, which the limiter's margin takes care of ...        |
+ * | NEAR_MAX        | 0.8      | ... and so are more, while so much of the limit is served       |
  * | START_GROWTH    | 0.35     | a second, exponent, while never refused: doubles in 2 s         |
  * | RECOVERY        | 0.2      | of the ceiling a second ...                                     |
  * | RECOVERED       | 0.97     | ... up to here                                                  |
@@ -63,6 +64,7 @@
 #define BLIND_START 1.0
 #define LOW_START 5.0
 #define EVIDENCE_CALLS 50
+#define NEAR_MAX 0.8
 #define EARLY_EPOCHS 2
 #define IDLE_MOST_NS (1200 * RF_MS)
 #define CUT 0.9
@@ -378,16 +380,24 @@ static void begin_epoch(struct rf_rate *r, uint64_t hint_ns, uint64_t now_ns)
         cut(r, hint_ns, now_ns);
 }
 
+/* Whether nearly all that is configured was served in spite of the last two epochs. */
+static bool near_max(const struct rf_rate *r, uint64_t now_ns)
+{
+    double since = (double)(r->served - r->served_at_cut_before);
+    return r->max_per_s > 0 && since >= NEAR_MAX * r->max_per_s * seconds(now_ns - r->cut_before_ns);
+}
+
 bool rf_rate_refused(struct rf_rate *r, uint64_t sent_ns, uint64_t hint_ns, uint64_t now_ns)
 {
     uint64_t now = step_clock(r, now_ns);
     if (r->epochs > 0 && sent_ns <= r->cut_ns)
         return false;
-    bool stray = r->epochs < 2 || now - r->cut_before_ns > ENGAGE_NS;
+    bool stray = r->epochs < 2 || now - r->cut_before_ns > ENGAGE_NS || near_max(r, now);
     grow(r, now);
     if (r->phase != RF_RATE_OFF || !stray)
         begin_epoch(r, hint_ns, now);
     r->epochs++;
+    r->served_at_cut_before = r->served_at_cut;
     r->served_at_cut = r->served;
     r->cut_before_ns = r->cut_ns;
     r->idle_ns = 0;

@@ -49,6 +49,7 @@ struct rf_rate {
     uint32_t barren;    /* epochs in a row since the last of which nothing was served */
     uint64_t served;    /* calls, counted for ever ... */
     uint64_t served_at_cut; /* ... and when the latest epoch began */
+    uint64_t served_at_cut_before; /* ... and the one before it */
     struct {
         uint64_t second;
         uint64_t calls;
