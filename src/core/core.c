@@ -299,7 +299,7 @@ static bool join(struct rf_core *core, struct rf_network *net, struct rf_call *c
     return true;
 }
 
-/* A method that some endpoints lack waits in a line of its own, or it would hold up what they have. */
+/* A method that some endpoints lack waits in a line of its own, or it would hold up the others. */
 static void set_apart(struct rf_network *net, struct rf_call *c, uint64_t now_ns)
 {
     if (net->n_ep < 2 || c->method_ix == RF_METHOD_NONE)

@@ -84,6 +84,7 @@ void rf_gate_settle(struct rf_gate *g, struct rf_cost cost, const struct rf_gate
                     uint64_t now_ns)
 {
     uint32_t arrived = f->served + f->refused;
+    rf_allowance_settle(&g->allowance, arrived + f->lost + f->unsent);
     if (arrived > 0)
         rf_limiter_settle(&g->limiter, cost, arrived, RF_LIMITER_ARRIVED, now_ns);
     if (f->lost > 0)

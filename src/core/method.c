@@ -303,7 +303,7 @@ enum rpcfan_err rf_method_pinned(struct rf_network *net, uint32_t class_ix, uint
     }
     *ix = class_ix;
     if (net->n_cq >= PINNED_MAX)
-        return RPCFAN_OK; /* it waits with the others, rather than take the last place of a method */
+        return RPCFAN_OK; /* it waits with the others: places are kept for methods to come */
     struct rf_price *price = rf_alloc(prices_size(net));
     if (price == NULL)
         return RPCFAN_ENOMEM;

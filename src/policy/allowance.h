@@ -10,9 +10,12 @@
 /** Zero-initialised: nothing said. */
 struct rf_allowance {
     uint64_t left;          /* calls that may still go ... */
-    uint64_t until_ns;      /* ... until then; the past: no bound */
+    uint64_t until_ns;      /* ... until then; the past: no bound, but what `quota` says */
+    uint64_t quota;         /* what is restored then, for `span_ns`; 0: not said */
+    uint64_t span_ns;
     uint64_t stamped_at_ns; /* when the request was sent whose answer said so */
     uint64_t sent;          /* calls committed, counted for ever */
+    uint64_t back;          /* of these, whose answers came */
 };
 
 /**
@@ -26,10 +29,13 @@ struct rf_allowance {
  */
 uint64_t rf_allowance_hint(struct rf_allowance *a, const struct rf_rate_hint *h, uint64_t sent_ns,
                            uint64_t sent_then, uint64_t now_ns);
-/** Calls that may go now, at most `want`; wait_ns as rf_limiter_room(). */
-uint32_t rf_allowance_room(const struct rf_allowance *a, uint32_t want, uint64_t now_ns,
+/** Calls that may go now, at most `want`; wait_ns as rf_limiter_room(). Where what was left ran out
+ * of time, the next quota begins. */
+uint32_t rf_allowance_room(struct rf_allowance *a, uint32_t want, uint64_t now_ns,
                            uint64_t *wait_ns);
 /** Calls were sent. */
 void rf_allowance_commit(struct rf_allowance *a, uint32_t calls);
+/** Their exchange ended; before its hint is taken in. */
+void rf_allowance_settle(struct rf_allowance *a, uint32_t calls);
 
 #endif

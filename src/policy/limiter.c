@@ -21,8 +21,9 @@
  * Two ways to stamp. W over 2 s: a unit is in flight from commit to settle and then logged until
  * settle + W. The server counted it between the two, and whoever reuses the slot arrives later than
  * settle + W, so no interval of length W at the server holds more than `count`, at any phase, with
- * any delays; of a call that timed out a round trip is added, for it may be on its way still. W up to 2 s: logged from commit until send + W + J, where J is the round trip while
- * that is short, and adapts to refusals.
+ * any delays; one that timed out may be on its way still, so for it a round trip is added. W up to
+ * 2 s: logged from commit until send + W + J, where J is the round trip while that is short, and
+ * adapts to refusals.
  *
  * Source of the pacer: GCRA (ITU-T I.371), with TAT = max(TAT, now) + n * T. A call goes when
  * TAT - tolerance <= now, whatever it costs; so a cost above the tolerance is delayed, not stuck.

@@ -3,10 +3,10 @@
  *
  * A file is lines of `word key=value ...`; a # begins a comment:
  *
- * - network KEY=VALUE...: attempts, deadline, family, in_flight, linger, seed, policy (first,
+ * - network KEY=VALUE...: attempts, deadline, family, in_flight, join, linger, seed, policy (first,
  * quorum, broadcast), quorum, split (range)
  *
- * - endpoint NAME KEY=VALUE...: batch, in_flight, timeout, latency, limit=N/WINDOW, priority
+ * - endpoint NAME KEY=VALUE...: batch, in_flight, timeout, latency, learn, limit=N/WINDOW, priority
  *
  * - reply NAME KIND [times=N] [retry_after=D]: what the node answers next, `times` times (1); the
  * last one repeats. KIND is ok, status=N[,BODY], connect, reset, hang, html, object=CODE:TEXT,
@@ -360,7 +360,8 @@ static void done(void *arg, struct rf_call *c, uint64_t now_ns)
         struct rf_buf want = {0};
         right_answer(&want, c);
         if (want.len != c->json_len || memcmp(want.data, c->json, c->json_len) != 0)
-            rf_buf_printf(&s->trace, " WRONG ANSWER %.*s", (int)c->json_len, c->json);
+            rf_buf_printf(&s->trace, s->net.join ? " as %.*s" : " WRONG ANSWER %.*s",
+                          (int)c->json_len, c->json);
         rf_buf_fini(&want);
     } else if (c->detail != NULL) {
         rf_buf_printf(&s->trace, " (%s)", c->detail);
@@ -399,6 +400,7 @@ static void read_network(struct scenario *s, char **w, size_t n)
     s->net.deadline_ms = ms(w, n, "deadline", s->net.deadline_ms);
     s->net.linger_ms = ms(w, n, "linger", s->net.linger_ms);
     s->o.in_flight = number(w, n, "in_flight", s->o.in_flight);
+    s->net.join = (int)number(w, n, "join", 0);
     s->o.seed = number(w, n, "seed", 1);
     s->net.quorum = number(w, n, "quorum", s->net.quorum);
     const char *policy = value(w, n, "policy"), *split = value(w, n, "split");
@@ -427,6 +429,7 @@ static void read_endpoint(struct scenario *s, char **w, size_t n)
     ep->in_flight = number(w, n, "in_flight", 4);
     ep->priority = number(w, n, "priority", 0);
     ep->timeout_ms = ms(w, n, "timeout", 2000);
+    ep->learn = (int)number(w, n, "learn", 1);
     s->latency_ns[e] = ms(w, n, "latency", 10) * RF_MS;
     const char *limit = value(w, n, "limit");
     if (limit != NULL) {
