@@ -17,7 +17,8 @@
 #include "json/canon.h"
 #include "json/rpc.h"
 
-#define QUORUM_CODE 1021    /* documented with the other codes of the client's own */
+/* As the command numbers all errors of the client, see rpcfan(1). */
+#define QUORUM_CODE (-39000 - RPCFAN_EQUORUM)
 #define VOTE_SHOWN_MAX 2048 /* bytes of each answer in a report of disagreement */
 
 static uint64_t bit_of(uint32_t i)

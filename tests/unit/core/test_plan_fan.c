@@ -301,7 +301,7 @@ static void test_quorum_disagreement_names_all(void **state)
     f.say[3] = "e\"code\":3,\"message\":\"execution reverted\"";
     play(&f, "eth_call", "[{},\"latest\"]");
     assert_int_equal(f.err, RPCFAN_EQUORUM);
-    assert_non_null(strstr(f.json, "\"code\":1021"));
+    assert_non_null(strstr(f.json, "\"code\":-39021"));
     assert_non_null(strstr(f.json, "{\"endpoint\":\"ep1\",\"result\":\"0x1\",\"bytes\":5}"));
     assert_non_null(strstr(f.json, "{\"endpoint\":\"ep2\",\"result\":\"0x2\",\"bytes\":5}"));
     assert_non_null(strstr(f.json, "{\"endpoint\":\"ep3\",\"failed\":\"server\""));
