@@ -1,12 +1,12 @@
 /* allowance.c - what the server says is left.
  *
  * Example: an answer to a request sent at 10.0 s says "50 left, restored in 30 s" and arrives at
- * 10.1 s; 4 calls have left since. So 46 calls may go until 40.1 s. A hint that comes with a request
- * sent at 9.9 s is older and is not used. Requests overtake each other: had 8 calls that went before
- * no answer yet, the server might not have counted them, and 42 could go. (Of the 4 and those under
- * way the larger number counts, since most of the one are among the other.)
+ * 10.1 s; 4 calls have left since. So 46 calls may go until 40.1 s. A hint that comes with a
+ * request sent at 9.9 s is older and is not used. Requests overtake each other: had 8 calls that
+ * went before no answer yet, the server might not have counted them, and 42 could go. (Of the 4 and
+ * those under way the larger number counts, since most of the one are among the other.)
  * Once the 30 s are over, as many calls may go as the quota has, until an answer says more: without
- * that bound everything that waited would leave at once, before the first of these answers is there.
+ * that bound all that waits would leave at once, before the first of these answers is there.
  *
  * | constant  | value | why                                                       |
  * |-----------|-------|-----------------------------------------------------------|

@@ -159,5 +159,16 @@ err_has '\(quota,'
 run 2 call -u "$url" --rules "$dir/rules.bad" eth_blockNumber
 err_has 'rules.bad:3: '
 
+# what curl -i prints of a live node is read as it is, and so is what was saved of it
+curl -si --noproxy '*' -d '{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber"}' "$url" >"$dir/in"
+run 0 explain --rules "$dir/rules"
+out_has '^rule      acme \(yours, line 1\)$'
+out_has '^class     quota'
+out_has '^then      the endpoint is benched'
+cp "$dir/in" "$dir/saved"
+: >"$dir/in"
+run 0 explain --rules "$dir/rules" --body "@$dir/saved"
+out_has '^class     quota'
+
 echo "$cases cases, $failures failures"
 [ "$failures" = 0 ]

@@ -30,13 +30,13 @@ begin "--rate /each: every method has a window of its own"
 node --family evm "${each[@]}"
 two_methods 8 | run 0 batch -u "$url" --family evm --rate 5/1s/each --summary=json
 refused "$url" 0
-took 400 1300 # 16 calls in one window would take a second and a half
+took 900 2200 # 16 calls in one window would take three seconds
 
 begin "without /each the methods share one window"
 node --family evm --rate '5/1s kind=sliding'
 two_methods 4 | run 0 batch -u "$url" --family evm --rate 5/1s --summary=json
 refused "$url" 0
-took 900 3000
+took 900 3500
 
 begin "each in a configuration, with methods; another method is free"
 node --family evm "${each[@]}"

@@ -54,7 +54,7 @@ static const struct {
 static void test_answer_every_method_as_computed(void **state)
 {
     (void)state;
-    const struct rf_node_chain chain = {RF_NODE_BOTH, 56, 5000, 0};
+    const struct rf_node_chain chain = {.family = RF_NODE_BOTH, .chain_id = 56, .head = 5000};
     script("chain-id 56\nhead 5000\n");
     for (size_t i = 0; i < RF_COUNT(library); i++) {
         struct rf_buf request = {0}, want = {0}, payload = {0};

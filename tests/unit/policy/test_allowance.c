@@ -1,151 +1,115 @@
-/* test_allowance.c - what response headers say is left of the quota. */
+/* test_allowance.c - what the server says is left: a bound that requests under way use up too, and
+ * that begins anew with the quota once it is restored. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
 
-#include "base/rng.h"
 #include "policy/allowance.h"
 
-static struct rf_rate_hint hint(uint64_t remaining, uint64_t reset_ns)
+static struct rf_rate_hint hint(uint64_t remaining, uint64_t reset_ns, uint64_t quota)
 {
     struct rf_rate_hint h;
     rf_rate_hint_init(&h);
     h.any = true;
     h.remaining = remaining;
     h.reset_ns = reset_ns;
+    h.quota = quota;
     return h;
 }
 
-static uint64_t tell(struct rf_allowance *a, uint64_t remaining, uint64_t reset_ns,
-                     uint64_t sent_ns, uint64_t sent_then, uint64_t now_ns)
-{
-    struct rf_rate_hint h = hint(remaining, reset_ns);
-    return rf_allowance_hint(a, &h, sent_ns, sent_then, now_ns);
-}
-
-static uint32_t room(const struct rf_allowance *a, uint32_t want, uint64_t now_ns)
+static uint32_t room(struct rf_allowance *a, uint32_t want, uint64_t now_ns)
 {
     uint64_t wait_ns;
     return rf_allowance_room(a, want, now_ns, &wait_ns);
 }
 
-/* The example at the head of allowance.c, figure for figure. */
-static void test_allowance_example(void **state)
+static void test_room_is_open_while_nothing_is_said(void **state)
 {
     (void)state;
     struct rf_allowance a = {0};
-    uint64_t t = 10 * RF_SEC, wait_ns;
-    assert_int_equal(room(&a, 1000, t), 1000);
-    rf_allowance_commit(&a, 7);
-    uint64_t then = a.sent;
+    rf_allowance_commit(&a, 100);
+    assert_int_equal(room(&a, 50, RF_SEC), 50);
+}
+
+static void test_hint_bounds_until_its_reset(void **state)
+{
+    (void)state;
+    struct rf_allowance a = {0};
+    struct rf_rate_hint h = hint(10, 5 * RF_SEC, 0);
+    uint64_t wait_ns;
     rf_allowance_commit(&a, 4);
-    assert_int_equal(tell(&a, 50, 30 * RF_SEC, t, then, t + 100 * RF_MS), 0);
-    assert_int_equal(room(&a, 1000, t + 100 * RF_MS), 46);
-    assert_int_equal(tell(&a, 1000, 30 * RF_SEC, t - 100 * RF_MS, 7, t + 200 * RF_MS), 0);
-    assert_int_equal(room(&a, 1000, t + 200 * RF_MS), 46);
-    rf_allowance_commit(&a, 46);
-    assert_int_equal(rf_allowance_room(&a, 1, t + RF_SEC, &wait_ns), 0);
-    assert_int_equal(wait_ns, 29100 * RF_MS);
-    assert_int_equal(room(&a, 1000, 40100 * RF_MS - 1), 0);
-    assert_int_equal(room(&a, 1000, 40100 * RF_MS), 1000);
+    rf_allowance_settle(&a, 4);
+    assert_int_equal(rf_allowance_hint(&a, &h, RF_SEC, 4, 2 * RF_SEC), 0);
+    assert_int_equal(room(&a, 50, 2 * RF_SEC), 10);
+    rf_allowance_commit(&a, 10);
+    assert_int_equal(rf_allowance_room(&a, 1, 3 * RF_SEC, &wait_ns), 0);
+    assert_int_equal(wait_ns, 4 * RF_SEC);
+    assert_int_equal(room(&a, 50, 7 * RF_SEC), 50); /* no quota was told: no bound */
 }
 
-static void test_allowance_half_a_hint_is_none(void **state)
+static void test_hint_of_an_older_request_is_not_used(void **state)
 {
     (void)state;
     struct rf_allowance a = {0};
-    struct rf_rate_hint none;
-    rf_rate_hint_init(&none);
-    assert_int_equal(rf_allowance_hint(&a, &none, 0, 0, 0), 0);
-    assert_int_equal(tell(&a, 0, RF_NEVER, 0, 0, 0), 0);
-    assert_int_equal(tell(&a, UINT64_MAX, RF_SEC, 0, 0, 0), 0);
-    assert_int_equal(room(&a, 9, 0), 9);
+    struct rf_rate_hint newer = hint(3, 5 * RF_SEC, 0), older = hint(9, 5 * RF_SEC, 0);
+    rf_allowance_hint(&a, &newer, 2 * RF_SEC, 0, 3 * RF_SEC);
+    rf_allowance_hint(&a, &older, RF_SEC, 0, 3 * RF_SEC);
+    assert_int_equal(room(&a, 50, 3 * RF_SEC), 3);
 }
 
-/* None left: a pause, and never a longer bound than the pause, whatever a server says. */
-static void test_allowance_nothing_left_stops_for_a_minute_at_most(void **state)
-{
-    (void)state;
-    static const uint64_t reset[] = {
-        1, RF_SEC, 59 * RF_SEC, 60 * RF_SEC, 300 * RF_SEC, 86400 * RF_SEC, RF_NEVER - 1};
-    for (size_t i = 0; i < RF_COUNT(reset); i++) {
-        struct rf_allowance a = {0};
-        uint64_t most = rf_min_u64(reset[i], 60 * RF_SEC), wait_ns;
-        assert_int_equal(tell(&a, 0, reset[i], RF_SEC, 0, RF_SEC), most);
-        assert_int_equal(rf_allowance_room(&a, 5, RF_SEC, &wait_ns), 0);
-        assert_int_equal(wait_ns, most);
-        assert_int_equal(room(&a, 5, RF_SEC + most), 5);
-    }
-}
-
-/* A quota of a day with something left bounds nothing; one of some minutes does. */
-static void test_allowance_of_a_day_is_no_bound(void **state)
+/* Four batches of 4 leave at once; the last one overtakes the others and is told that 16 of 20 are
+ * left. The 12 under way are not in that figure. */
+static void test_hint_does_not_give_away_what_is_under_way(void **state)
 {
     (void)state;
     struct rf_allowance a = {0};
-    assert_int_equal(tell(&a, 2, 301 * RF_SEC, RF_SEC, 0, RF_SEC), 0);
-    assert_int_equal(room(&a, 5, RF_SEC), 5);
-    assert_int_equal(tell(&a, 2, 300 * RF_SEC, RF_SEC, 0, RF_SEC), 0);
-    assert_int_equal(room(&a, 5, RF_SEC), 2);
+    struct rf_rate_hint h = hint(16, RF_SEC, 20);
+    for (int i = 0; i < 4; i++)
+        rf_allowance_commit(&a, 4);
+    rf_allowance_settle(&a, 4);
+    rf_allowance_hint(&a, &h, RF_SEC, 16, RF_SEC);
+    assert_int_equal(room(&a, 50, RF_SEC), 4);
 }
 
-/* Against a server that counts in fixed windows and answers in any order: once the first hint came,
- * not more than it holds goes to it in a window. */
-static void test_allowance_keeps_to_a_server(void **state)
+/* The bug: behind the reset there was no bound at all, and everything that waited left at once,
+ * before the first answer could tell what is left of the new quota. */
+static void test_quota_bounds_what_leaves_after_the_reset(void **state)
 {
     (void)state;
-    struct rf_rng rng;
-    rf_rng_init(&rng, 7);
-    uint64_t sends = 0;
-    for (uint32_t run = 0; run < 200; run++) {
-        struct rf_allowance a = {0};
-        uint64_t quota = 1 + rf_rng_below(&rng, 50), left = quota, now = RF_SEC;
-        uint64_t end = now + 10 * RF_SEC;
-        struct {
-            uint64_t at, sent, then;
-            struct rf_rate_hint h;
-        } out[64];
-        uint32_t n = 0;
-        bool heard = false;
-        for (uint32_t step = 0; step < 1000 && now < end; step++) {
-            now += rf_rng_below(&rng, 20 * RF_MS);
-            for (uint32_t i = 0; i < n;) {
-                if (out[i].at > now) {
-                    i++;
-                    continue;
-                }
-                out[i].h.reset_ns = rf_time_sub(end, now);
-                (void)rf_allowance_hint(&a, &out[i].h, out[i].sent, out[i].then, now);
-                heard = true;
-                out[i] = out[--n];
-            }
-            bool may = heard ? room(&a, 1, now) > 0 : n == 0;
-            if (!may || n == RF_COUNT(out) || now >= end)
-                continue;
-            if (left == 0)
-                fail_msg("run %u: one more than %llu", run, (unsigned long long)quota);
-            left--;
-            sends++;
-            rf_allowance_commit(&a, 1);
-            out[n].at = now + rf_rng_below(&rng, 200 * RF_MS);
-            out[n].sent = now;
-            out[n].then = a.sent;
-            out[n++].h = hint(left, 0);
-        }
-    }
-    assert_true(sends > 4000);
+    struct rf_allowance a = {0};
+    struct rf_rate_hint h = hint(0, RF_SEC, 20);
+    assert_int_equal(rf_allowance_hint(&a, &h, RF_SEC, 0, RF_SEC), RF_SEC);
+    assert_int_equal(room(&a, 50, RF_SEC), 0);
+    assert_int_equal(room(&a, 50, 2 * RF_SEC), 20);
+    rf_allowance_commit(&a, 20);
+    assert_int_equal(room(&a, 50, 2 * RF_SEC + RF_MS), 0);
+    assert_int_equal(room(&a, 50, 3 * RF_SEC), 20); /* whatever became of the answers */
+}
+
+static void test_quota_lasts_for_its_window(void **state)
+{
+    (void)state;
+    struct rf_allowance a = {0};
+    struct rf_rate_hint h = hint(0, 0, 20); /* restored this second */
+    h.window_ns = 10 * RF_SEC;
+    rf_allowance_hint(&a, &h, RF_SEC, 0, RF_SEC);
+    assert_int_equal(room(&a, 50, RF_SEC), 20);
+    rf_allowance_commit(&a, 20);
+    assert_int_equal(room(&a, 50, 10 * RF_SEC), 0);
+    assert_int_equal(room(&a, 50, 11 * RF_SEC), 20);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_allowance_example),
-        cmocka_unit_test(test_allowance_half_a_hint_is_none),
-        cmocka_unit_test(test_allowance_nothing_left_stops_for_a_minute_at_most),
-        cmocka_unit_test(test_allowance_of_a_day_is_no_bound),
-        cmocka_unit_test(test_allowance_keeps_to_a_server),
+        cmocka_unit_test(test_room_is_open_while_nothing_is_said),
+        cmocka_unit_test(test_hint_bounds_until_its_reset),
+        cmocka_unit_test(test_hint_of_an_older_request_is_not_used),
+        cmocka_unit_test(test_hint_does_not_give_away_what_is_under_way),
+        cmocka_unit_test(test_quota_bounds_what_leaves_after_the_reset),
+        cmocka_unit_test(test_quota_lasts_for_its_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
