@@ -117,22 +117,28 @@ for kind in tree installed; do
     err_has 'async: first failure: '
 done
 
-# block LANGUAGE: the fenced block of README.md in that language.
-block() { awk -v from='```'"$1" '/^```/ { on = $0 == from; next } on' README.md; }
+# block LANGUAGE N: the Nth fenced block of README.md in that language.
+block() {
+    awk -v from='```'"$1" -v n="$2" '/^```/ { on = $0 == from && ++k == n; next } on' README.md
+}
 
 begin "the program in README.md compiles and runs"
-block c >"$dir/readme.c"
+block c 1 >"$dir/readme.c"
 [ -s "$dir/readme.c" ] || wrong "README.md has no program"
 sed -i "s|http://127.0.0.1:8545|$plain|" "$dir/readme.c"
 compile "$dir/readme.c" "$dir/readme"
 example 0 "$dir/readme"
 out_is '"0xf4240"'
 
-begin "the configuration in README.md is valid"
-block yaml >"$dir/readme.yaml"
-status=0
-EXAMPLE_KEY=k "$rpcfan" -c "$dir/readme.yaml" check >"$dir/out" 2>"$dir/err" || status=$?
-[ "$status" = 0 ] || wrong "exit status $status, not 0"
-out_lines 3
+for n in 1 2; do
+    begin "configuration $n in README.md is valid"
+    block yaml $n >"$dir/readme.yaml"
+    [ -s "$dir/readme.yaml" ] || wrong "README.md has no configuration $n"
+    status=0
+    EXAMPLE_KEY=k "$rpcfan" -c "$dir/readme.yaml" check >"$dir/out" 2>"$dir/err" || status=$?
+    [ "$status" = 0 ] || wrong "exit status $status, not 0: $(cat "$dir/err")"
+    out_lines 3
+done
+[ -z "$(block yaml 3)" ] || wrong "README.md has a third configuration"
 
 finish
