@@ -342,8 +342,8 @@ RPCFAN_API void rpcfan_cancel(rpcfan_client_t *client, rpcfan_call_id id);
 RPCFAN_API enum rpcfan_err rpcfan_result_err(const rpcfan_result_t *res);
 /** The raw JSON of `result`; empty unless the error is 0. Borrowed from `res`. */
 RPCFAN_API struct rpcfan_slice rpcfan_result_json(const rpcfan_result_t *res);
-/** The raw JSON of the node's error object where there is one, else empty. With RPCFAN_EQUORUM it is
- * the client's own: data.rpcfan.answers says who said what. Borrowed from `res`. */
+/** The raw JSON of the node's error object where there is one, else empty. With RPCFAN_EQUORUM it
+ * is the client's own: data.rpcfan.answers says who said what. Borrowed from `res`. */
 RPCFAN_API struct rpcfan_slice rpcfan_result_error_json(const rpcfan_result_t *res);
 /** Why it failed, in words; "" on success. Borrowed from `res`. Never holds a URL. */
 RPCFAN_API const char *rpcfan_result_detail(const rpcfan_result_t *res);

@@ -25,9 +25,9 @@ struct rf_cli {
     const char *network;                  /* of -n; NULL: the first */
     const char *rules;                    /* text of --rules' file; NULL: none */
     int has_family;
-    enum rpcfan_family family;            /* of --family; valid with has_family */
-    uint64_t deadline_ms;                 /* of --deadline; 0: the network's */
-    enum rpcfan_policy policy;            /* of each call, as in rpcfan_request */
+    enum rpcfan_family family; /* of --family; valid with has_family */
+    uint64_t deadline_ms;      /* of --deadline; 0: the network's */
+    enum rpcfan_policy policy; /* of each call, as in rpcfan_request */
     uint32_t quorum;
     enum rpcfan_split split;
     const char *state_path; /* of --state; NULL: none */

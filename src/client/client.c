@@ -316,8 +316,7 @@ enum rpcfan_err rpcfan_learn(rpcfan_client_t *client, const char *json, uint64_t
     struct rf_fact_book book = {0};
     enum rpcfan_err e = rf_learn_read(json, rf_ms_ns(age_ms), &book, err);
     if (e == RPCFAN_OK) {
-        struct rf_status_wait w = {
-            .query = RF_QUERY_LEARN, .fact = book.fact, .n_facts = book.n};
+        struct rf_status_wait w = {.query = RF_QUERY_LEARN, .fact = book.fact, .n_facts = book.n};
         ask(client, &w);
         if (w.closed)
             e = rf_fail(err, RPCFAN_ECLOSED, "the client is closed");

@@ -60,11 +60,11 @@ struct rf_inbox {
     struct rf_status_wait *status_waits;
     uint32_t pending, pending_max;
     uint64_t bytes, bytes_max;
-    uint32_t waiters; /* threads in rpcfan_call_wait() for room */
-    uint32_t per_s;   /* completions in the last second, for retry_in_ms */
+    uint32_t waiters;                  /* threads in rpcfan_call_wait() for room */
+    uint32_t per_s;                    /* completions in the last second, for retry_in_ms */
     uint64_t wait_ns[RF_NETWORKS_MAX]; /* by network: how long a new call would wait */
-    bool woken;       /* the async was sent and not yet served */
-    bool closing;     /* no more calls */
+    bool woken;                        /* the async was sent and not yet served */
+    bool closing;                      /* no more calls */
     bool async_open;
     int close_mode;               /* asked for and not yet handed to the core; -1: none */
     struct rpcfan_result **chunk; /* owned; each RF_SLAB_CHUNK results */

@@ -52,7 +52,8 @@ static enum rpcfan_err read_methods(json_t *ep, const char *key, struct rf_fact 
         return RPCFAN_OK;
     if (!json_is_object(map))
         return bad(err, &f, "ranges and unsupported must be objects");
-    json_object_foreach (map, method, v) {
+    json_object_foreach(map, method, v)
+    {
         if (!json_is_integer(v) || json_integer_value(v) < 0)
             return bad(err, &f, "a figure is not a number of 0 or more");
         f.method = (struct rpcfan_slice){method, strlen(method)};
@@ -102,14 +103,16 @@ enum rpcfan_err rf_learn_read(const char *json, uint64_t age_ns, struct rf_fact_
         return rf_fail(err, RPCFAN_EINVAL, "what was learned: line %d: %.100s", at.line, at.text);
     if (!json_is_array(json_object_get(root, "networks")))
         return rf_fail(err, RPCFAN_EINVAL, "what was learned: there is no list of networks");
-    json_array_foreach (json_object_get(root, "networks"), i, net) {
+    json_array_foreach(json_object_get(root, "networks"), i, net)
+    {
         const char *name = json_string_value(json_object_get(net, "name"));
         if (name == NULL)
             return rf_fail(err, RPCFAN_EINVAL, "what was learned: a network has no name");
         if (!json_is_array(json_object_get(net, "endpoints")))
             return rf_fail(err, RPCFAN_EINVAL,
                            "what was learned: network %.40s: there is no list of endpoints", name);
-        json_array_foreach (json_object_get(net, "endpoints"), k, ep) {
+        json_array_foreach(json_object_get(net, "endpoints"), k, ep)
+        {
             enum rpcfan_err e = read_endpoint(ep, name, age_ns, b, err);
             if (e == RPCFAN_ENOMEM)
                 return rf_fail(err, e, "out of memory");

@@ -27,11 +27,11 @@ void rpcfan_account_options_init(struct rpcfan_account_options *o)
 void rpcfan_network_options_init(struct rpcfan_network_options *o)
 {
     *o = (struct rpcfan_network_options){.size = sizeof *o,
-                                          .deadline_ms = 60000,
-                                          .attempts = 3,
-                                          .policy = RPCFAN_BALANCE,
-                                          .quorum = 2,
-                                          .split = RPCFAN_SPLIT_NONE};
+                                         .deadline_ms = 60000,
+                                         .attempts = 3,
+                                         .policy = RPCFAN_BALANCE,
+                                         .quorum = 2,
+                                         .split = RPCFAN_SPLIT_NONE};
 }
 
 void rpcfan_options_init(struct rpcfan_options *o)

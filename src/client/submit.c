@@ -9,7 +9,7 @@
 #include "client/client.h"
 #include "json/rpc.h"
 
-#define QUOTED_MAX 6  /* bytes that one byte of a method can become */
+#define QUOTED_MAX 6 /* bytes that one byte of a method can become */
 #define RETRY_IN_MAX_MS 60000
 #define TAIL_EXTRA 32 /* what a tail holds besides method and params */
 
@@ -24,7 +24,7 @@ struct draft {
     size_t method_len;
     uint32_t network;
     uint64_t patient_until_ns; /* rpcfan_call_wait(): from then on it is let in however late */
-    struct rf_buf tail; /* in `small` where it is sure to fit: no allocation then */
+    struct rf_buf tail;        /* in `small` where it is sure to fit: no allocation then */
     char small[RF_TAIL_INLINE];
 };
 

@@ -14,7 +14,7 @@
 #include "policy/backoff.h"
 
 #define REQUEUES_MAX 8
-#define NEAR_TIP 64 /* a block that is missing further down is pruned, and no lag */
+#define NEAR_TIP 64   /* a block that is missing further down is pruned, and no lag */
 #define MAYBE_DEPTH 3 /* splits on a mere suspicion */
 #define LATERS_MAX 50
 #define LATER_NS (400 * RF_MS)
@@ -145,7 +145,7 @@ static void requeue(struct rf_settle *s, struct rf_call *c, const struct rf_verd
 }
 
 static void split_batch(struct rf_settle *s, struct rf_call *c, const struct rf_verdict *v,
-                  struct rpcfan_slice error)
+                        struct rpcfan_slice error)
 {
     if (s->ex->n <= 1) {
         deliver(s, c, v, error);

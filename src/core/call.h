@@ -34,8 +34,8 @@ struct rf_call {
     /* the question: set by the shell before submit */
     const char *tail; /* `"method":"...","params":...}` as rf_request_tail() writes it */
     size_t tail_len;
-    uint32_t method_len; /* the method stands at tail + RF_CALL_METHOD_AT */
-    uint32_t network;    /* index */
+    uint32_t method_len;  /* the method stands at tail + RF_CALL_METHOD_AT */
+    uint32_t network;     /* index */
     uint64_t deadline_ns; /* until when it may be worked on: of those that joined it the latest */
     uint64_t submitted_ns;
     uint32_t quorum;       /* 0: the network's */
@@ -81,7 +81,7 @@ struct rf_call {
     uint64_t done_ns;
 };
 
-#define RF_CALL_METHOD_AT 10 /* behind `"method":"` */
+#define RF_CALL_METHOD_AT 10  /* behind `"method":"` */
 #define RF_CALL_PARAMS_GAP 11 /* `","params":` between the method and its params */
 #define RF_METHOD_NONE UINT32_MAX
 
@@ -125,13 +125,13 @@ enum rf_transport {
 /** What came back. Filled in by the shell. */
 struct rf_reply {
     enum rf_transport transport;
-    int status;              /* HTTP status; 0: none */
-    const char *reason;      /* static words for people: "connection refused"; NULL: none */
-    uint64_t retry_after_ns; /* from rf_retry_after(); RF_NEVER: none */
+    int status;               /* HTTP status; 0: none */
+    const char *reason;       /* static words for people: "connection refused"; NULL: none */
+    uint64_t retry_after_ns;  /* from rf_retry_after(); RF_NEVER: none */
     struct rf_rate_hint rate; /* from the headers; rf_rate_hint_init(): none */
-    struct rf_blob *blob;    /* the body, decoded; owned by the exchange; NULL: none arrived */
-    struct rf_split split;   /* of the body; fed and finished by the shell where transport is OK */
-    uint32_t resent;         /* times libcurl silently sent the request again */
+    struct rf_blob *blob;     /* the body, decoded; owned by the exchange; NULL: none arrived */
+    struct rf_split split;    /* of the body; fed and finished by the shell where transport is OK */
+    uint32_t resent;          /* times libcurl silently sent the request again */
     uint64_t bytes_out, bytes_in; /* on the wire as far as libcurl knows */
 };
 
@@ -149,16 +149,16 @@ struct rf_exchange {
     bool trial;              /* of the learned batch cap */
     bool aborting;
     uint64_t sent_ns;
-    uint64_t id_base;      /* call[i] has the id id_base + i */
-    uint32_t n, cap, live; /* calls packed; memory for; not yet answered */
-    struct rf_call **call; /* owned array; NULL where a call was answered early */
-    uint32_t class_ix;     /* the class queue that all of them came from */
-    struct rf_price price; /* of each call */
-    uint32_t extra;        /* calls charged for the batch itself */
-    uint64_t stamp[2];     /* from rf_gate_take(): the endpoint's and the account's */
+    uint64_t id_base;          /* call[i] has the id id_base + i */
+    uint32_t n, cap, live;     /* calls packed; memory for; not yet answered */
+    struct rf_call **call;     /* owned array; NULL where a call was answered early */
+    uint32_t class_ix;         /* the class queue that all of them came from */
+    struct rf_price price;     /* of each call */
+    uint32_t extra;            /* calls charged for the batch itself */
+    uint64_t stamp[2];         /* from rf_gate_take(): the endpoint's and the account's */
     struct rf_heap_node hedge; /* in the core's hedges until a second try is due */
-    uint64_t generation;   /* breaker permit */
-    void *net;             /* the shell's */
+    uint64_t generation;       /* breaker permit */
+    void *net;                 /* the shell's */
     struct rf_reply reply;
 };
 

@@ -42,8 +42,7 @@ static char *name_or_number(const char *name, const char *prefix, uint32_t numbe
     return made;
 }
 
-static enum rpcfan_err find_account(struct rf_core *core,
-                                    const struct rpcfan_endpoint_options *o,
+static enum rpcfan_err find_account(struct rf_core *core, const struct rpcfan_endpoint_options *o,
                                     struct rf_account **out, struct rpcfan_error *err)
 {
     *out = NULL;
@@ -145,9 +144,9 @@ static enum rpcfan_err init_network(struct rf_core *core, struct rf_network *net
     enum rpcfan_err e = check_network(o, err);
     if (e == RPCFAN_OK)
         e = init_endpoints(core, net, o, next_id, err);
-    bool made = e != RPCFAN_OK || (rf_method_init(net, o) &&
-                                   init_account_limits(core, net, all->accounts) &&
-                                   (!net->join || rf_join_init(&net->joins, all->pending_calls)));
+    bool made = e != RPCFAN_OK ||
+                (rf_method_init(net, o) && init_account_limits(core, net, all->accounts) &&
+                 (!net->join || rf_join_init(&net->joins, all->pending_calls)));
     if (!made)
         e = rf_fail(err, RPCFAN_ENOMEM, "out of memory");
     if (e != RPCFAN_OK)
@@ -171,15 +170,15 @@ static enum rpcfan_err init_accounts(struct rf_core *core, const struct rpcfan_o
             if (o->accounts[i].limits[k].each)
                 return rf_fail(err, RPCFAN_ECONFIG,
                                "account %u, limit %zu: a window for each method is possible at an "
-                               "endpoint only", i + 1, k + 1);
+                               "endpoint only",
+                               i + 1, k + 1);
         }
         a->index = i;
         a->name = name_or_number(o->accounts[i].name, "account", i + 1);
         if (a->name == NULL)
             return rf_fail(err, RPCFAN_ENOMEM, "out of memory");
-        struct rf_gate_options gate = {.limits = o->accounts[i].limits,
-                                       .n_limits = o->accounts[i].n_limits,
-                                       .learn = true};
+        struct rf_gate_options gate = {
+            .limits = o->accounts[i].limits, .n_limits = o->accounts[i].n_limits, .learn = true};
         enum rpcfan_err e = rf_gate_init(&a->gate, &gate, core->now_ns, err);
         if (e != RPCFAN_OK) {
             rf_fail_prefix(err, "account %s: ", a->name);

@@ -82,7 +82,13 @@ void rf_core_status(const struct rf_core *core, uint64_t now_ns, struct rf_buf *
 void rf_core_learned(const struct rf_core *core, uint64_t now_ns, struct rf_buf *b);
 
 /** Something that an earlier client learned about an endpoint. */
-enum rf_fact_kind { RF_FACT_BATCH, RF_FACT_BATCH_BYTES, RF_FACT_INPUTS, RF_FACT_RANGE, RF_FACT_ABSENT };
+enum rf_fact_kind {
+    RF_FACT_BATCH,
+    RF_FACT_BATCH_BYTES,
+    RF_FACT_INPUTS,
+    RF_FACT_RANGE,
+    RF_FACT_ABSENT
+};
 
 struct rf_fact {
     enum rf_fact_kind kind;

@@ -50,8 +50,7 @@ void rf_endpoint_fini(struct rf_endpoint *ep)
 uint64_t rf_endpoint_paused_until(const struct rf_endpoint *ep)
 {
     uint64_t at = ep->gate.throttle.paused_until_ns;
-    return ep->account == NULL ? at
-                               : rf_max_u64(at, ep->account->gate.throttle.paused_until_ns);
+    return ep->account == NULL ? at : rf_max_u64(at, ep->account->gate.throttle.paused_until_ns);
 }
 
 double rf_endpoint_per_s(const struct rf_endpoint *ep)
@@ -64,8 +63,7 @@ double rf_endpoint_per_s(const struct rf_endpoint *ep)
 bool rf_endpoint_fits(const struct rf_endpoint *ep, const struct rf_price *price)
 {
     return rf_limiter_fits(&ep->gate.limiter, price->own) &&
-           (ep->account == NULL ||
-            rf_limiter_fits(&ep->account->gate.limiter, price->account));
+           (ep->account == NULL || rf_limiter_fits(&ep->account->gate.limiter, price->account));
 }
 
 bool rf_endpoint_usable(const struct rf_endpoint *ep, uint64_t now_ns)

@@ -125,8 +125,8 @@ static uint64_t hint_or_share(const struct rf_gate *g, uint64_t hint_ns)
 bool rf_gate_refused(struct rf_gate *g, uint64_t sent_ns, uint64_t hint_ns, uint32_t calls,
                      uint64_t now_ns, struct rf_rng *rng)
 {
-    bool fresh = rf_throttle_refused(&g->throttle, sent_ns, hint_or_share(g, hint_ns), calls,
-                                     now_ns, rng);
+    bool fresh =
+        rf_throttle_refused(&g->throttle, sent_ns, hint_or_share(g, hint_ns), calls, now_ns, rng);
     if (fresh)
         rf_limiter_throttled(&g->limiter);
     rf_rate_refused(&g->rate, sent_ns, hint_ns, now_ns);

@@ -37,7 +37,8 @@ void rf_gate_fini(struct rf_gate *g);
  * @param wait_ns  out where 0 is returned: ns until it could change by itself, or RF_NEVER. */
 uint32_t rf_gate_room(struct rf_gate *g, struct rf_cost cost, uint32_t want, uint64_t now_ns,
                       uint64_t *wait_ns);
-/** Take what rf_gate_room() allowed. @return the allowance's count, to be handed back with a hint. */
+/** Take what rf_gate_room() allowed. @return the allowance's count, to be handed back with a hint.
+ */
 uint64_t rf_gate_take(struct rf_gate *g, struct rf_cost cost, uint32_t calls, uint64_t now_ns);
 
 /** What became of the calls of an exchange; they add up to what was taken. */
@@ -61,7 +62,8 @@ void rf_gate_pause(struct rf_gate *g, uint64_t for_ns, uint64_t now_ns);
 void rf_gate_hint(struct rf_gate *g, const struct rf_rate_hint *h, uint64_t sent_ns,
                   uint64_t sent_then, uint64_t now_ns);
 /** Calls a second in force: the least of the windows that hold for all methods and the learned
- * rate; 0: none is known. Of a window over a minute its count in a minute: nothing spreads it out. */
+ * rate; 0: none is known. Of a window over a minute its count in a minute: nothing spreads it out.
+ */
 double rf_gate_per_s(const struct rf_gate *g);
 
 #endif

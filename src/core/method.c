@@ -35,14 +35,17 @@ static const char *const once_everywhere[] = {
     "requestAirdrop",
 };
 
-/* Raw signed transactions: the same bytes have the same hash, so they may be sent again, and to many;
- * but no answer of one stands for another call's. */
+/* Raw signed transactions: the same bytes have the same hash, so they may be sent again, and to
+ * many; but no answer of one stands for another call's. */
 static const char *const sends[] = {
-    "eth_sendRawTransaction*", "eth_sendPrivateRawTransaction", "eth_sendBundle",
-    "sendRawTransaction",      "sendTransaction",               "sendBundle",
+    "eth_sendRawTransaction*", "eth_sendPrivateRawTransaction",
+    "eth_sendBundle",          "sendRawTransaction",
+    "sendTransaction",         "sendBundle",
 };
 
-#define PINNED_MAX (RF_CLASS_QUEUES_MAX / 2) /* classes; beyond, none is made for some endpoints */
+#define PINNED_MAX                                                                                 \
+    (RF_CLASS_QUEUES_MAX / 2) /* classes; beyond, none is made for some endpoints                  \
+                               */
 
 static uint64_t hash(const char *s, size_t n)
 {

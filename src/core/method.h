@@ -25,9 +25,9 @@ enum rpcfan_err rf_method_find(struct rf_network *net, struct rpcfan_slice name,
                                struct rf_method_kind *out);
 
 /**
- * The class queue of calls like those of a class that may go to some endpoints only: one of its own,
- * so that a call that must wait for its endpoint holds up none that need not. Where there are many
- * classes already it is the class itself.
+ * The class queue of calls like those of a class that may go to some endpoints only: one of its
+ * own, so that a call that must wait for its endpoint holds up none that need not. Where there are
+ * many classes already it is the class itself.
  * @return as rf_method_find().
  */
 enum rpcfan_err rf_method_pinned(struct rf_network *net, uint32_t class_ix, uint64_t only,

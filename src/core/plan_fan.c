@@ -228,8 +228,7 @@ static void add_report(const struct rf_core *core, const struct rf_plan *p, stru
     rf_buf_printf(b, "{\"code\":%d,\"message\":", QUORUM_CODE);
     rf_json_quote(b, text, strlen(text));
     rf_buf_printf(b, ",\"data\":{\"rpcfan\":{\"class\":\"%s\",\"name\":\"%s\",\"attempts\":%u,",
-                  rpcfan_err_class(RPCFAN_EQUORUM), rpcfan_err_name(RPCFAN_EQUORUM),
-                  attempts);
+                  rpcfan_err_class(RPCFAN_EQUORUM), rpcfan_err_name(RPCFAN_EQUORUM), attempts);
     rf_buf_str(b, "\"answers\":[");
     for (uint32_t i = 0; i < p->n; i++) {
         if (i > 0)

@@ -199,9 +199,9 @@ static void fail_packed(struct rf_core *core, struct rf_exchange *ex, uint64_t n
 /* What a call counts among the classes: its weight where weights are limited, else 1. */
 static uint32_t unit_cost(const struct rf_endpoint *ep, const struct rf_exchange *ex)
 {
-    bool weighed = rf_limiter_weighs(&ep->gate.limiter, ex->price.own) ||
-                   (ep->account != NULL &&
-                    rf_limiter_weighs(&ep->account->gate.limiter, ex->price.account));
+    bool weighed =
+        rf_limiter_weighs(&ep->gate.limiter, ex->price.own) ||
+        (ep->account != NULL && rf_limiter_weighs(&ep->account->gate.limiter, ex->price.account));
     return weighed ? ex->price.own.weight : 1;
 }
 
@@ -387,8 +387,7 @@ static bool waits_for(const struct rf_class_queue *q, const struct rf_endpoint *
     const struct rf_price *price = &q->price[ep->index];
     return (mask >> ep->index & 1) != 0 && now_ns >= q->paused_until_ns[ep->index] &&
            rf_limiter_fits(&ep->gate.limiter, price->own) &&
-           (ep->account == NULL ||
-            rf_limiter_fits(&ep->account->gate.limiter, price->account));
+           (ep->account == NULL || rf_limiter_fits(&ep->account->gate.limiter, price->account));
 }
 
 /* Whether what keeps a class waiting at each endpoint would keep every class: then nobody goes

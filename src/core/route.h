@@ -9,7 +9,8 @@
  * open, else usable (paused ones: whichever is back first), else any that is not benched; 0: every
  * one is benched. Within these, those that have what it needs, if any is usable. Those that sent it
  * away come last in any case. */
-uint64_t rf_route_candidates(const struct rf_network *net, const struct rf_call *c, uint64_t now_ns);
+uint64_t rf_route_candidates(const struct rf_network *net, const struct rf_call *c,
+                             uint64_t now_ns);
 /** Whether a usable endpoint is left that a call has not tried, paused or not. */
 bool rf_route_has_other(const struct rf_network *net, const struct rf_call *c, uint64_t now_ns);
 /** Whether one is left that is neither tried nor paused: then there is no need to back off. */

@@ -249,10 +249,11 @@ static enum rpcfan_err take_flag(struct reader *r, struct rf_rule *rule, const c
             return RPCFAN_OK;
         }
     }
-    return refuse(r,
-                  "'%.40s' is unknown: there are family= status= code= method= again= batch single "
-                  "nojson account this-method sender maybe-range plan-limit results, and texts in \"\"",
-                  word);
+    return refuse(
+        r,
+        "'%.40s' is unknown: there are family= status= code= method= again= batch single "
+        "nojson account this-method sender maybe-range plan-limit results, and texts in \"\"",
+        word);
 }
 
 static enum rpcfan_err take_word(struct reader *r, struct rf_rule *rule, char *word)

@@ -112,7 +112,8 @@ static void judge(struct rf_settle *s, struct rf_call *c, const struct rf_verdic
     rf_act(s, c, v, error);
 }
 
-/* Where the node's head is, if the answer happens to say so; nobody asks where there is no choice. */
+/* Where the node's head is, if the answer happens to say so; nobody asks where there is no choice.
+ */
 static void note_head(struct rf_settle *s, const struct rf_call *c, struct rpcfan_slice result)
 {
     uint64_t at, sent_ns = s->ex->sent_ns;
@@ -121,8 +122,7 @@ static void note_head(struct rf_settle *s, const struct rf_call *c, struct rpcfa
         return;
     if (rf_need_head_in_result(s->net->family, method, result, &at))
         rf_fresh_answered(&s->net->fresh, s->ep->index, at, sent_ns, s->now_ns);
-    else if (rf_need_floor_in_result(s->net->family, method, result, &at) &&
-             c->need == RF_NEED_TIP)
+    else if (rf_need_floor_in_result(s->net->family, method, result, &at) && c->need == RF_NEED_TIP)
         rf_fresh_answered(&s->net->fresh, s->ep->index, at, sent_ns, s->now_ns);
 }
 

@@ -66,9 +66,9 @@ struct rf_endpoint {
     uint32_t n_ranges;
     uint32_t inputs_max; /* of a getMultipleAccounts, as told; 0: not known */
     struct rf_peak peak;
-    struct rf_hist latency;    /* of exchanges that brought an answer */
+    struct rf_hist latency;                         /* of exchanges that brought an answer */
     uint64_t rtt_p50_ns, rtt_p90_ns, rtt_p90_at_ns; /* of `latency`, 5 s old at most */
-    uint32_t fail_streak;      /* exchanges failed in a row */
+    uint32_t fail_streak;                           /* exchanges failed in a row */
     uint64_t suspect_until_ns; /* after a failure: no traffic before, where others can serve */
     uint64_t bench_until_ns;
     enum rf_class bench_class;
@@ -82,9 +82,9 @@ struct rf_class_queue {
     struct rf_link retry, fresh; /* of rf_call.link; retries go first */
     struct rf_link *front; /* while a settlement runs: where calls that keep their place go in */
     uint32_t n;
-    uint32_t turn;          /* its class in the round robin */
-    uint64_t only;          /* as rf_call.only */
-    struct rf_price *price; /* by endpoint index; owned */
+    uint32_t turn;             /* its class in the round robin */
+    uint64_t only;             /* as rf_call.only */
+    struct rf_price *price;    /* by endpoint index; owned */
     uint64_t *paused_until_ns; /* likewise: refused for this class alone; in the same memory */
     struct rf_hedge hedge;
 };
@@ -118,7 +118,7 @@ struct rf_method_rules {
     struct {
         uint32_t endpoint, window, made;
         char method[64];
-    } * own;     /* windows made for single methods; owned */
+    } * own; /* windows made for single methods; owned */
     uint32_t n_own;
     struct {
         uint32_t endpoint, weight;
@@ -172,7 +172,7 @@ struct rf_core {
     struct rf_link plans;     /* rf_plan.link: all that live */
     struct rf_link legs_done; /* rf_call.link of legs that ended and are not yet heard */
     uint32_t n_legs, pending_max;
-    struct rf_heap hedges;    /* rf_exchange.hedge */
+    struct rf_heap hedges;  /* rf_exchange.hedge */
     struct rf_network *net; /* owned array */
     uint32_t n_net, rr;     /* rr: the network that sends first */
     struct rf_due deadlines;

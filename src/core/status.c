@@ -138,7 +138,8 @@ static void add_absent(struct rf_buf *b, const struct rf_network *net, const str
 static void add_learned(struct rf_buf *b, const struct rf_network *net,
                         const struct rf_endpoint *ep, uint64_t now_ns)
 {
-    bool count = ep->batch.limit < ep->batch.max, bytes = ep->batch.limit_bytes < ep->batch.max_bytes;
+    bool count = ep->batch.limit < ep->batch.max,
+         bytes = ep->batch.limit_bytes < ep->batch.max_bytes;
     rf_buf_printf(b, "\"batch\":%u,\"batch_bytes\":%llu,\"inputs\":%u,",
                   count ? ep->batch.limit : 0, ull(bytes ? ep->batch.limit_bytes : 0),
                   ep->inputs_max);

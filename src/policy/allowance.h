@@ -9,9 +9,9 @@
 
 /** Zero-initialised: nothing said. */
 struct rf_allowance {
-    uint64_t left;          /* calls that may still go ... */
-    uint64_t until_ns;      /* ... until then; the past: no bound, but what `quota` says */
-    uint64_t quota;         /* what is restored then, for `span_ns`; 0: not said */
+    uint64_t left;     /* calls that may still go ... */
+    uint64_t until_ns; /* ... until then; the past: no bound, but what `quota` says */
+    uint64_t quota;    /* what is restored then, for `span_ns`; 0: not said */
     uint64_t span_ns;
     uint64_t stamped_at_ns; /* when the request was sent whose answer said so */
     uint64_t sent;          /* calls committed, counted for ever */
@@ -20,8 +20,8 @@ struct rf_allowance {
 
 /**
  * Take a hint in.
- * @param sent_ns    when the request was sent that the hint came with: an older one never overwrites
- *                   a newer.
+ * @param sent_ns    when the request was sent that the hint came with: an older one never
+ * overwrites a newer.
  * @param sent_then  `sent` right after that request was committed: what left since is not in the
  *                   server's figure.
  * @return ns that the server wants nothing at all to come for (no request left), clamped to 60 s;

@@ -384,7 +384,8 @@ static void begin_epoch(struct rf_rate *r, uint64_t hint_ns, uint64_t now_ns)
 static bool near_max(const struct rf_rate *r, uint64_t now_ns)
 {
     double since = (double)(r->served - r->served_at_cut_before);
-    return r->max_per_s > 0 && since >= NEAR_MAX * r->max_per_s * seconds(now_ns - r->cut_before_ns);
+    return r->max_per_s > 0 &&
+           since >= NEAR_MAX * r->max_per_s * seconds(now_ns - r->cut_before_ns);
 }
 
 bool rf_rate_refused(struct rf_rate *r, uint64_t sent_ns, uint64_t hint_ns, uint64_t now_ns)

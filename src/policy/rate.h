@@ -43,12 +43,12 @@ struct rf_rate {
     uint64_t idle_ns;   /* of the pause after the latest cut, what says nothing of the server */
     uint64_t tat_ns;    /* the pacer's theoretical arrival time */
     uint64_t held_ns;   /* the hold before probing counts from here: last cut, or its pause's end */
-    uint64_t cut_before_ns; /* the epoch before that; valid while epochs > 1 */
-    uint64_t cut_ns;    /* when the latest epoch began; valid while epochs > 0 */
-    uint64_t epochs;    /* counted for ever */
-    uint32_t barren;    /* epochs in a row since the last of which nothing was served */
-    uint64_t served;    /* calls, counted for ever ... */
-    uint64_t served_at_cut; /* ... and when the latest epoch began */
+    uint64_t cut_before_ns;        /* the epoch before that; valid while epochs > 1 */
+    uint64_t cut_ns;               /* when the latest epoch began; valid while epochs > 0 */
+    uint64_t epochs;               /* counted for ever */
+    uint32_t barren;               /* epochs in a row since the last of which nothing was served */
+    uint64_t served;               /* calls, counted for ever ... */
+    uint64_t served_at_cut;        /* ... and when the latest epoch began */
     uint64_t served_at_cut_before; /* ... and the one before it */
     struct {
         uint64_t second;

@@ -9,7 +9,9 @@
 #include "bars.h"
 
 #define RUN_S 210
-#define FROM_S 60 /* the bars are about minute 2 and after: the first one is for finding the rate */
+#define FROM_S                                                                                     \
+    60 /* the bars are about minute 2 and after: the first one is for finding the rate             \
+        */
 #define HALVED_S 90
 /* A refusal that asks for a whole second, where windows last one, is dear; it is the node's wish.
  */

@@ -85,7 +85,8 @@ static void test_ramp_waste_bounded(void **state)
     assert_true(is.waste <= 0.02);
 }
 
-/* A user does not wait ten minutes: from half a minute on the rate should be near what it can be. */
+/* A user does not wait ten minutes: from half a minute on the rate should be near what it can be.
+ */
 static void run_early(struct world_case c, struct worst *is)
 {
     for (c.seed = 1; c.seed <= 3; c.seed++) {
