@@ -9,9 +9,9 @@ SAY := $(if $(filter 0,$(V)),@printf '  %-7s %s\n')
 VERSION := $(shell awk -F'"' '/define RPCFAN_VERSION "/{print $$2}' include/rpcfan/rpcfan.h)
 SOMAJOR := 0
 
-PKGS := libcurl libuv openssl jansson libcyaml yaml-0.1
-# the fake node compresses its answers
-CMD_PKGS := $(PKGS) zlib
+PKGS := libcurl libuv openssl jansson libcyaml yaml-0.1 libwebsockets libzstd
+# the fake node compresses its answers, and the index is kept in SQLite
+CMD_PKGS := $(PKGS) zlib sqlite3
 ifneq ($(filter-out help clean install-deps format format-check dist gates docs man uninstall,$(or $(MAKECMDGOALS),all)),)
   DEPS_OK := $(shell scripts/install-deps --check >/dev/null 2>&1 && echo yes)
   ifneq ($(DEPS_OK),yes)
@@ -40,8 +40,8 @@ LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread -lm
 CMD_LIBS := $(shell pkg-config --libs $(CMD_PKGS) 2>/dev/null) -lpthread -lm
 
 LIB_SRC := $(sort $(wildcard src/base/*.c src/json/*.c src/policy/*.c src/core/*.c src/feed/*.c \
-             src/net/*.c src/client/*.c src/sink/*.c src/app/*.c))
-CMD_SRC := $(sort $(wildcard src/cli/*.c src/sim/*.c))
+             src/net/*.c src/client/*.c src/app/*.c))
+CMD_SRC := $(sort $(wildcard src/cli/*.c src/sim/*.c src/sink/*.c))
 TESTLIB_SRC := $(sort $(wildcard tests/lib/*.c))
 UNIT_SRC := $(sort $(wildcard tests/unit/*/test_*.c))
 SCEN_SRC := $(sort $(wildcard tests/scenario/*.c))

@@ -97,6 +97,14 @@ enum rpcfan_log_level {
 /** Decides what error codes mean. */
 enum rpcfan_family { RPCFAN_GENERIC = 0, RPCFAN_EVM = 1, RPCFAN_SOLANA = 2 };
 
+/** What becomes of news that nobody takes in time. Whatever is dropped is counted and told. */
+enum rpcfan_overflow {
+    RPCFAN_LATEST = 0,      /**< one of a key: the newest replaces what waits; else DROP_OLDEST */
+    RPCFAN_BLOCK = 1,       /**< stop reading; the node may then end the connection */
+    RPCFAN_DROP_OLDEST = 2, /**< drop what waits longest */
+    RPCFAN_DROP_NEWEST = 3  /**< drop what comes */
+};
+
 /** What a rate window counts. */
 enum rpcfan_unit {
     RPCFAN_REQUESTS = 0, /**< each call (each member of a batch) costs 1 */
@@ -177,6 +185,14 @@ struct rpcfan_endpoint_options {
     uint32_t start_per_s; /**< calls/s to begin with where no limit is known; default 0: as many at
                                once as answers prove possible; not with an account */
     int learn;            /**< 1: learn the rate from refusals; default 1; not with an account */
+    const char *ws_url;   /**< ws(s)://host[:port]/path for subscriptions; NULL: `url` with ws for
+                               http; "": none */
+    uint32_t ws_conns;    /**< WebSocket connections at most; default 8 */
+    uint32_t ws_subs;     /**< subscriptions on one of them; default 100 */
+    uint32_t ws_per_s;    /**< messages that subscribe, a second; default 50 */
+    uint64_t ws_bytes;    /**< longest message from the node; default 64 MiB */
+    uint64_t ws_ping_ms;  /**< silence after which it is pinged; two misses end it; default 15000 */
+    uint64_t ws_lifetime_ms; /**< planned reconnect, the new one first; default 0: never */
 };
 
 /** Nodes of one chain that can answer for each other. Fill with rpcfan_network_options_init()
@@ -202,6 +218,8 @@ struct rpcfan_network_options {
     uint32_t lag_max;          /**< blocks or slots behind the best that a node may be for reads at
                                     the tip; 0: by family (EVM 3, Solana 50). On Solana below about
                                     40 only where all calls ask for one commitment */
+    int gather; /**< 1: getAccountInfo calls that wait together and want the same are asked by one
+                     getMultipleAccounts; default 0 */
 };
 
 struct uv_loop_s;
@@ -293,6 +311,22 @@ RPCFAN_API void rpcfan_client_close(rpcfan_client_t *client, enum rpcfan_close_m
  */
 RPCFAN_API void rpcfan_client_free(rpcfan_client_t *client);
 
+/** One element of a streamed answer. Borrowed for the call. */
+struct rpcfan_element {
+    struct rpcfan_slice json;
+    uint64_t context_slot; /**< result.context.slot; 0: not seen yet, or there is none */
+    int first; /**< 1: an attempt begins with it: what earlier attempts gave may come again */
+};
+
+/**
+ * Told each element of the array that is `result`, `result.value` or `result.accounts`, as it
+ * arrives; memory stays flat, however long the answer is. The call's own completion follows, with
+ * an empty result. Such a call goes alone, to one endpoint, with no cap on the answer, and its
+ * timeout is that between two pieces. Thread: the loop thread; must not block.
+ * @return 0 to go on; not 0: read no further before rpcfan_resume().
+ */
+typedef int (*rpcfan_element_cb)(const struct rpcfan_element *element, void *arg);
+
 /** A call to make. Zero it, set `size`, and fill in what you need. */
 struct rpcfan_request {
     size_t size;          /**< sizeof *this */
@@ -308,6 +342,7 @@ struct rpcfan_request {
     enum rpcfan_policy policy; /**< 0: the network's */
     uint32_t quorum;           /**< 0: the network's */
     enum rpcfan_split split;   /**< 0: the network's */
+    rpcfan_element_cb element; /**< not NULL: the answer is streamed, element by element */
 };
 
 /**
@@ -337,6 +372,10 @@ RPCFAN_API enum rpcfan_err rpcfan_call_wait(rpcfan_client_t *client,
  * call that is already answered is left alone. Thread: any. Returns at once.
  */
 RPCFAN_API void rpcfan_cancel(rpcfan_client_t *client, rpcfan_call_id id);
+
+/** Go on with a streamed call whose element callback asked to stop. No effect on others. Thread:
+ * any. Returns at once. */
+RPCFAN_API void rpcfan_resume(rpcfan_client_t *client, rpcfan_call_id id);
 
 /** 0, RPCFAN_ERPC where the node answered with an error object, or why there is no answer. */
 RPCFAN_API enum rpcfan_err rpcfan_result_err(const rpcfan_result_t *res);
@@ -381,6 +420,75 @@ RPCFAN_API size_t rpcfan_cq_poll(rpcfan_cq_t *cq, rpcfan_result_t **out, size_t 
 /** Free a queue: no call that names it may be pending. Unpolled answers are released. NULL: no-op.
  */
 RPCFAN_API void rpcfan_cq_free(rpcfan_cq_t *cq);
+
+typedef struct rpcfan_sub rpcfan_sub_t;
+
+/** What a subscription tells. */
+enum rpcfan_note_kind {
+    RPCFAN_NOTE_DATA = 0,   /**< a notification: `json` is its params.result */
+    RPCFAN_NOTE_UP = 1,     /**< subscribed at `endpoint`; after a GAP: again */
+    RPCFAN_NOTE_GAP = 2,    /**< coverage ended: what happens until the next UP is not told, but for
+                                 what is filled in afterwards (Ethereum heads and logs) */
+    RPCFAN_NOTE_FILLED = 3, /**< the gap is closed: all that it held has been told */
+    RPCFAN_NOTE_DROPPED =
+        4,              /**< `n` notifications were dropped from the queue since the last note */
+    RPCFAN_NOTE_END = 5 /**< the node refused for good; `json` is its error object. The last */
+};
+
+/** A note of a subscription. What it points to lives until rpcfan_note_release(). */
+struct rpcfan_note {
+    enum rpcfan_note_kind kind;
+    struct rpcfan_slice json;
+    uint64_t slot;        /**< Solana: the slot it is of; Ethereum: its block; 0: unknown */
+    uint64_t n;           /**< DROPPED */
+    const char *endpoint; /**< name; lives as long as the client */
+    const char *why;      /**< GAP: static words */
+    void *hold;           /**< private */
+};
+
+/** A subscription. Fill with rpcfan_sub_options_init() first. */
+struct rpcfan_sub_options {
+    size_t size;
+    const char *network;           /**< NULL: the first */
+    const char *method;            /**< "accountSubscribe", "eth_subscribe", ... */
+    const char *params;            /**< raw JSON array; NULL: none */
+    enum rpcfan_overflow overflow; /**< default RPCFAN_LATEST: by account or slot feed; what has no
+                                        key is never replaced */
+    uint64_t queue_notes;          /**< that wait at most; default 65536 */
+    uint64_t queue_bytes;          /**< default 64 MiB */
+    uint32_t copies;               /**< endpoints at one time: default 1, at most 2; equal
+                                        notifications are told once */
+};
+
+/** Counted since the subscription began. received == taken + conflated + dropped + twice + waiting.
+ */
+struct rpcfan_sub_counters {
+    uint64_t received, taken, conflated, dropped, twice, waiting, waiting_bytes;
+    uint64_t gaps, filled;
+};
+
+/** Set the defaults. Thread: any. */
+RPCFAN_API void rpcfan_sub_options_init(struct rpcfan_sub_options *o);
+/**
+ * Subscribe. The connection is kept, and the subscription made again, until rpcfan_unsubscribe().
+ * @return 0, RPCFAN_EINVAL (no such network, bad params, no endpoint with a WebSocket),
+ * RPCFAN_ENOMEM, RPCFAN_EIO (no descriptor), RPCFAN_ECLOSED. Thread: any.
+ */
+RPCFAN_API enum rpcfan_err rpcfan_subscribe(rpcfan_client_t *client,
+                                            const struct rpcfan_sub_options *o, rpcfan_sub_t **out,
+                                            struct rpcfan_error *err);
+/** A descriptor that polls readable while notes wait. Owned by the subscription; do not read it. */
+RPCFAN_API int rpcfan_sub_fd(const rpcfan_sub_t *sub);
+/** Take up to `n` notes, oldest first; returns at once. @return how many; release each. Thread:
+ * any, one at a time. */
+RPCFAN_API size_t rpcfan_sub_poll(rpcfan_sub_t *sub, struct rpcfan_note *out, size_t n);
+/** Release what a note holds. Thread: any. */
+RPCFAN_API void rpcfan_note_release(struct rpcfan_note *note);
+/** The counters. Thread: any. */
+RPCFAN_API void rpcfan_sub_count(rpcfan_sub_t *sub, struct rpcfan_sub_counters *out);
+/** End a subscription and free it; waiting notes are released. NULL: no-op. Before the client is
+ * freed. Thread: any but the loop's. */
+RPCFAN_API void rpcfan_unsubscribe(rpcfan_sub_t *sub);
 
 /**
  * What the client knows and does: a JSON object (see librpcfan(3)), each endpoint with its breaker,
