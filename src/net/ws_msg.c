@@ -163,6 +163,14 @@ static unsigned find_code(const struct rf_ws *w, const unsigned char *in, size_t
         if (found == CODE_PROTOCOL && is_overwritten(code))
             found = code;
     }
+    /* Its head came in the read before: then the code is the first thing in the buffer, where
+     * otherwise a frame's head or a piece of text stands. */
+    if (found == CODE_PROTOCOL && buf != NULL && len <= RF_WS_BUFFER) {
+        unsigned code = (unsigned)buf[0] << 8 | buf[1];
+        if (buf[0] == CODE_PROTOCOL >> 8 && is_overwritten(code) &&
+            memcmp(buf + 2, in + 2, len - 2) == 0)
+            found = code;
+    }
     return found;
 }
 

@@ -53,7 +53,11 @@ bool wss_frame_head(struct raw_conn *c, unsigned head, size_t len)
 
 bool wss_frame(struct raw_conn *c, unsigned head, const void *data, size_t len)
 {
-    return wss_frame_head(c, head, len) && raw_write(c, data, len);
+    char joined[127] = {(char)head, (char)len};
+    if (len >= 126)
+        return wss_frame_head(c, head, len) && raw_write(c, data, len);
+    memcpy(joined + 2, data, len);
+    return raw_write(c, joined, len + 2);
 }
 
 bool wss_text(struct raw_conn *c, const char *text)
@@ -63,7 +67,7 @@ bool wss_text(struct raw_conn *c, const char *text)
 
 bool wss_close(struct raw_conn *c, unsigned code, const char *reason)
 {
-    unsigned char p[125] = {(unsigned char)(code >> 8), (unsigned char)code};
+    unsigned char p[126] = {(unsigned char)(code >> 8), (unsigned char)code};
     size_t n = strlen(reason);
     memcpy(p + 2, reason, n);
     return wss_frame(c, WS_CLOSE, p, n + 2);

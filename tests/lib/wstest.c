@@ -17,7 +17,8 @@ void wst_init(struct wst *t, uv_loop_t *loop)
     memset(t, 0, sizeof *t);
     t->loop = loop;
     if (loop == NULL) {
-        assert_int_equal(uv_loop_init(&t->own), 0); /* the first of a process opens a pipe for good */
+        assert_int_equal(uv_loop_init(&t->own),
+                         0); /* the first of a process opens a pipe for good */
         assert_int_equal(uv_loop_close(&t->own), 0);
         t->fds = net_count_fds();
         assert_int_equal(uv_loop_init(&t->own), 0);

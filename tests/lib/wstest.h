@@ -23,8 +23,8 @@ struct wst {
     struct rpcfan_endpoint_options o;
     const struct rpcfan_endpoint_options *endpoints[1];
     struct rf_ws *ws;
-    struct wst_session s[WST_SESSIONS]; /* by session */
-    uint32_t total;                     /* events */
+    struct wst_session s[WST_SESSIONS];                            /* by session */
+    uint32_t total;                                                /* events */
     void (*on_event)(struct wst *t, const struct rf_ws_event *ev); /* or NULL */
     void *arg;
     bool inside; /* in one of the calls: events are forbidden */
