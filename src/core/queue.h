@@ -22,6 +22,8 @@ void rf_call_pack(struct rf_core *core, struct rf_call *c, struct rf_exchange *e
 void rf_call_spread(struct rf_core *core, struct rf_call *c);
 /** Let a new call wait for the answer of an equal one. */
 void rf_call_join(struct rf_core *core, struct rf_call *c, struct rf_call *leader);
+/** End an exchange that is on the wire early. Not while it is settled. */
+void rf_queue_abort(struct rf_core *core, struct rf_exchange *ex);
 /** Answer a call that its caller no longer wants (canceled, past its deadline): where others joined
  * it, the first of them takes its place and goes on. Not while an exchange is settled. */
 void rf_call_leave(struct rf_core *core, struct rf_call *c, enum rpcfan_err err, uint64_t now_ns);
