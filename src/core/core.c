@@ -95,6 +95,8 @@ static enum rpcfan_err check_network(const struct rpcfan_network_options *o,
     if (o->policy == RPCFAN_QUORUM && o->quorum > o->n_endpoints)
         return rf_fail(err, RPCFAN_ECONFIG, "a quorum of %u needs as many endpoints, there are %zu",
                        o->quorum, o->n_endpoints);
+    if (o->gather != 0 && o->family != RPCFAN_SOLANA)
+        return rf_fail(err, RPCFAN_ECONFIG, "gather is for networks of the family solana");
     if (o->hedge_percent > HEDGE_PERCENT_MAX)
         return rf_fail(err, RPCFAN_ECONFIG, "hedge must be at most %d %% of the calls",
                        HEDGE_PERCENT_MAX);
@@ -127,7 +129,7 @@ static void set_ways(struct rf_network *net, const struct rpcfan_network_options
     net->quorum = o->quorum;
     net->hedge_percent = o->hedge_percent;
     net->join = o->join != 0;
-    net->gather = o->gather != 0 && o->family == RPCFAN_SOLANA;
+    net->gather = o->gather != 0;
     uint32_t lag = o->family == RPCFAN_SOLANA ? LAG_SOLANA : LAG_EVM;
     rf_fresh_init(&net->fresh, (uint32_t)o->n_endpoints, o->lag_max > 0 ? o->lag_max : lag);
     rf_drr_init(&net->turns);

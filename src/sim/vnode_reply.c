@@ -23,7 +23,7 @@ static void write_account(struct rf_buf *b, struct rpcfan_slice key, struct rpcf
 /* Of Solana's two ways to ask for an account. @return false: the call is something else. */
 static bool write_accounts(const struct rf_call *c, struct rf_buf *b)
 {
-    static const char context[] = "{\"context\":{\"slot\":7},\"value\":";
+    static const char context[] = "{\"context\":{\"apiVersion\":\"2.2.1\"},\"value\":";
     struct rpcfan_slice params = rf_call_params(c), keys = rf_walk_at(params, 0),
                         options = rf_walk_at(params, 1), key;
     struct rf_walk w;

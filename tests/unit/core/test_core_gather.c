@@ -95,22 +95,29 @@ static void test_gather_asks_once(void **state)
     finish(&b);
 }
 
-static void test_gather_is_off_by_default_and_for_solana(void **state)
+static void test_gather_is_off_by_default(void **state)
 {
     (void)state;
-    for (uint32_t i = 0; i < 2; i++) {
-        struct bench b;
-        init(&b, 1, 1);
-        if (i == 0)
-            b.net[0].gather = 0;
-        else
-            b.net[0].family = RPCFAN_EVM;
-        bench_start(&b);
-        ask_many(&b, 10, BASE64, 5 * RF_SEC);
-        bench_run(&b, RF_SEC);
-        assert_int_equal(b.exchanges, 10);
-        finish(&b);
-    }
+    struct bench b;
+    init(&b, 1, 1);
+    b.net[0].gather = 0;
+    bench_start(&b);
+    ask_many(&b, 10, BASE64, 5 * RF_SEC);
+    bench_run(&b, RF_SEC);
+    assert_int_equal(b.exchanges, 10);
+    finish(&b);
+}
+
+static void test_gather_is_for_solana(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct rpcfan_error err;
+    struct rf_core *core;
+    init(&b, 1, 1);
+    b.net[0].family = RPCFAN_EVM;
+    assert_int_equal(rf_core_new(&b.o, 1, 0, NULL, &core, &err), RPCFAN_ECONFIG);
+    assert_string_equal(err.text, "network net1: gather is for networks of the family solana");
 }
 
 static void test_gather_forms_a_leg_for_each_hundred(void **state)
@@ -260,7 +267,8 @@ static void test_gather_only_where_it_is_cheaper(void **state)
 {
     (void)state;
     static const struct rpcfan_weight weight = {.method = MANY, .weight = 10};
-    static const struct rpcfan_limit credits = {.count = 1000, .window_ms = 1000, .unit = RPCFAN_WEIGHT};
+    static const struct rpcfan_limit credits = {
+        .count = 1000, .window_ms = 1000, .unit = RPCFAN_WEIGHT};
     for (uint32_t n = 9; n <= 10; n++) {
         struct bench b;
         init(&b, 1, 1);
@@ -944,7 +952,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gather_asks_once),
-        cmocka_unit_test(test_gather_is_off_by_default_and_for_solana),
+        cmocka_unit_test(test_gather_is_off_by_default),
+        cmocka_unit_test(test_gather_is_for_solana),
         cmocka_unit_test(test_gather_forms_a_leg_for_each_hundred),
         cmocka_unit_test(test_gather_only_what_is_safe),
         cmocka_unit_test(test_gather_by_equal_options),
