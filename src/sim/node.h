@@ -13,7 +13,7 @@
 #include "base/base.h"
 
 /** Most kinds of fault there can be; counters are indexed by kind, see rf_node_fault_name(). */
-#define RF_NODE_FAULTS_MAX 40
+#define RF_NODE_FAULTS_MAX 64
 
 /** Seconds of which rf_node_seconds() knows; later ones are not kept apart. */
 #define RF_NODE_SECONDS 2048

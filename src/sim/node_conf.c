@@ -13,6 +13,7 @@
 #define SLIDING_MAX 10000000         /* a sliding window keeps a time for each unit */
 #define WORKERS_MAX 4096
 #define RULES_MAX 256 /* lines of one kind */
+#define WS_QUEUE_MAX (UINT64_C(64) << 20)
 
 /** Takes the words of its directive into `conf`. */
 typedef void reader(struct rf_node_conf *conf, struct rf_node_words *w);
@@ -320,6 +321,12 @@ static const struct {
     {"answer", read_answer},
     {"track", read_track},
     {"fault", read_fault},
+    {"ws", rf_node_conf_ws},
+    {"program", rf_node_conf_program},
+    {"reorg", rf_node_conf_reorg},
+    {"logs", rf_node_conf_logs},
+    {"solana", rf_node_conf_solana},
+    {"knobs", rf_node_conf_knobs},
 };
 
 struct rf_node_conf *rf_node_conf_new(void)
@@ -330,6 +337,7 @@ struct rf_node_conf *rf_node_conf_new(void)
     conf->chain = (struct rf_node_chain){.family = RF_NODE_BOTH, .chain_id = 1, .head = 1000000};
     conf->seed = 1;
     conf->body_max = BODY_MAX;
+    conf->ws.queue_max = WS_QUEUE_MAX;
     return conf;
 }
 
@@ -365,6 +373,8 @@ void rf_node_conf_free(struct rf_node_conf *conf)
     for (unsigned i = 0; i < conf->n_track; i++)
         rf_free(conf->track[i]);
     rf_node_refusal_fini(&conf->concurrency_refusal);
+    rf_node_refusal_fini(&conf->ws.refusal);
+    rf_free(conf->knobs);
     rf_free(conf->range_message);
     rf_free(conf->latency);
     rf_free(conf->transit);
