@@ -13,6 +13,7 @@
 #define SLIDING_MAX 10000000         /* a sliding window keeps a time for each unit */
 #define WORKERS_MAX 4096
 #define RULES_MAX 256 /* lines of one kind */
+#define SLOT_NS (400 * RF_MS)
 #define WS_QUEUE_MAX (UINT64_C(64) << 20)
 
 /** Takes the words of its directive into `conf`. */
@@ -436,6 +437,8 @@ enum rpcfan_err rf_node_conf_text(struct rf_node_conf *conf, const char *text,
 void rf_node_conf_finish(struct rf_node_conf *conf)
 {
     rf_rng_init(&conf->rng, conf->seed);
+    if (conf->program.n > 0 && conf->block_ns == 0)
+        conf->block_ns = SLOT_NS;
     /* A generator a line: a line more or less does not change when the others fire. */
     for (unsigned i = 0; i < conf->n_fault; i++)
         rf_rng_init(&conf->fault[i].rng, rf_node_mix(conf->seed, i + 1));

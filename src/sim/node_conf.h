@@ -222,6 +222,7 @@ struct rf_node_program_conf {
     uint64_t bytes;          /* of data each */
     uint64_t writes;         /* a second */
     uint64_t from_ns, to_ns; /* since the script began */
+    char key[48];            /* the program's address, NUL-terminated */
 };
 
 /** All of it. */

@@ -140,6 +140,12 @@ void rf_node_conf_program(struct rf_node_conf *conf, struct rf_node_words *w)
     p->writes = rf_node_words_u64(w, "writes", 0);
     p->from_ns = rf_node_words_time(w, "from", 0);
     p->to_ns = rf_node_words_time(w, "to", RF_NEVER);
+    const char *key = rf_node_words_text(w, "key");
+    key = key == NULL ? "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA" : key;
+    if (strlen(key) < 32 || strlen(key) > 44)
+        rf_node_words_fail(w, "key=%s: want an address", key);
+    else
+        strcpy(p->key, key);
     if (p->bytes < 16 || p->bytes > DATA_MAX)
         rf_node_words_fail(w, "bytes=: want 16 to 10 MiB");
     if (p->writes > WRITES_MAX)

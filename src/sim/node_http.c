@@ -107,6 +107,7 @@ static bool take_request_line(struct rf_node_http *h, struct rpcfan_slice line, 
     struct rpcfan_slice name = {line.data, (size_t)(target - line.data)};
     h->method = is(name, "POST") ? RF_HTTP_POST : is(name, "GET") ? RF_HTTP_GET : RF_HTTP_OTHER;
     h->keep_alive = version[8] == '1';
+    h->old = version[8] == '0';
     const char *query = memchr(target + 1, '?', (size_t)(version - target - 1));
     h->path_at = (size_t)(target + 1 - text);
     h->path_len = (size_t)((query == NULL ? version : query) - (target + 1));
