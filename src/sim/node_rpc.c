@@ -431,6 +431,15 @@ void rf_node_status(struct rf_node *node, struct rf_node_conn *c)
                   (unsigned long long)n.refused_requests, (unsigned long long)n.refused_members,
                   (unsigned long long)n.invalid, (unsigned long long)n.http_errors,
                   (unsigned long long)n.batch_max, (unsigned long long)n.active_max);
+    rf_buf_printf(&w->body,
+                  "\"websocket\":{\"opened\":%llu,\"open\":%llu,\"refused\":%llu,"
+                  "\"received\":%llu,\"sent\":%llu,\"notifications\":%llu,\"dropped\":%llu,"
+                  "\"closed\":%llu,\"lagged\":%llu,\"subscriptions\":%llu},\"faults\":{",
+                  (unsigned long long)n.ws_opened, (unsigned long long)n.ws_open,
+                  (unsigned long long)n.ws_refused, (unsigned long long)n.ws_received,
+                  (unsigned long long)n.ws_sent, (unsigned long long)n.ws_notes,
+                  (unsigned long long)n.ws_dropped, (unsigned long long)n.ws_closed,
+                  (unsigned long long)n.ws_lagged, (unsigned long long)n.subscriptions);
     bool comma = false;
     for (unsigned i = 0; i < RF_FAULT_KINDS; i++) {
         if (n.fault[i] == 0)
