@@ -462,6 +462,16 @@ uint32_t rf_core_network(const struct rf_core *core, const char *name)
     return UINT32_MAX;
 }
 
+const char *rf_core_endpoint_name(const struct rf_core *core, uint32_t endpoint)
+{
+    for (uint32_t i = 0; i < core->n_net; i++) {
+        if (endpoint < core->net[i].n_ep)
+            return core->net[i].ep[endpoint].name;
+        endpoint -= core->net[i].n_ep;
+    }
+    return "";
+}
+
 uint64_t rf_core_network_deadline(const struct rf_core *core, uint32_t network)
 {
     return core->net[network].deadline_ns;
