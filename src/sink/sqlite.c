@@ -183,6 +183,12 @@ const struct rf_db_counters *rf_db_counters(const struct rf_db *db)
     return &db->count;
 }
 
+uint64_t rf_db_feed_begins(struct rf_db *db)
+{
+    db->base = db->checkpoint.seq;
+    return db->base;
+}
+
 uint64_t rf_db_pending(const struct rf_db *db)
 {
     return db->pending;

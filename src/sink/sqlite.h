@@ -92,8 +92,12 @@ const struct rf_db_checkpoint *rf_db_checkpoint(const struct rf_db *db);
 /** The counters. */
 const struct rf_db_counters *rf_db_counters(const struct rf_db *db);
 
+/** A feed begins, whose events count from 1: theirs go on from the checkpoint's. Implied by
+ * rf_db_open(). @return what is added to ev->seq. */
+uint64_t rf_db_feed_begins(struct rf_db *db);
+
 /**
- * Put an event. The sequence goes on from the file's: ev->seq counts from 1 in each run.
+ * Put an event.
  * @param account  what ev->json says; NULL with RPCFAN_ACCOUNT_CLOSE and _LEFT.
  * @return 0, RPCFAN_EIO or RPCFAN_ENOMEM: then nothing since the last commit is kept, and the
  * database can only be closed.

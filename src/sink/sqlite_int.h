@@ -17,7 +17,7 @@ struct rf_db {
     bool history, by_seq, broken;
     bool open;        /* a transaction is */
     uint64_t pending; /* events put in it */
-    uint64_t base;    /* seq of the checkpoint when this run began */
+    uint64_t base;    /* seq of the checkpoint when the feed began */
     int64_t run;      /* names this writer */
     struct rf_db_checkpoint checkpoint;
     struct rf_db_counters count;
