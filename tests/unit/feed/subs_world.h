@@ -89,6 +89,7 @@ struct world {
     struct w_node node[W_ENDPOINTS];
     struct rf_link sessions;
     struct rf_heap events;
+    struct rf_buf reply; /* both have their memory before any allocation is made to fail */
     struct rf_rng rng;
     uint64_t now, slot, next_id;
     struct w_heard heard[W_SUBS]; /* by tag */
@@ -294,7 +295,8 @@ static void w_receive(struct world *w, struct w_session *x, const char *text, si
     assert_non_null(root);
     bool batch = json_is_array(root);
     node->batches += batch ? 1 : 0;
-    struct rf_buf b = {0};
+    struct rf_buf *b = &w->reply;
+    b->len = 0;
     if ((node->message_max > 0 && len > node->message_max) || (batch && node->no_batch_close)) {
         w_end(w, x, node->no_batch_close ? 1006 : 1009);
     } else if (batch && node->no_batch_error) {
@@ -302,18 +304,17 @@ static void w_receive(struct world *w, struct w_session *x, const char *text, si
                                     "\"Batch requests are not supported\"},\"id\":null}";
         w_frame(w, x, words, sizeof words - 1);
     } else if (batch) {
-        rf_buf_char(&b, '[');
+        rf_buf_char(b, '[');
         for (size_t i = 0; i < json_array_size(root); i++)
-            w_answer(w, x, json_array_get(root, i), &b);
-        rf_buf_char(&b, ']');
-        if (b.len > 2)
-            w_frame(w, x, b.data, b.len);
+            w_answer(w, x, json_array_get(root, i), b);
+        rf_buf_char(b, ']');
+        if (b->len > 2)
+            w_frame(w, x, b->data, b->len);
     } else {
-        w_answer(w, x, root, &b);
-        if (b.len > 0)
-            w_frame(w, x, b.data, b.len);
+        w_answer(w, x, root, b);
+        if (b->len > 0)
+            w_frame(w, x, b->data, b->len);
     }
-    rf_buf_fini(&b);
     json_decref(root);
 }
 
@@ -452,6 +453,7 @@ static void w_init(struct world *w, uint64_t seed)
     memset(w, 0, sizeof *w);
     rf_list_init(&w->sessions);
     rf_rng_init(&w->rng, seed);
+    assert_true(rf_heap_reserve(&w->events, 50000) && rf_buf_reserve(&w->reply, 1 << 20));
     w->now = RF_SEC;
     w->slot = 1000;
     w->next_id = 1;
@@ -491,6 +493,7 @@ static void w_stop(struct world *w)
         free(ev);
     }
     rf_heap_fini(&w->events);
+    rf_buf_fini(&w->reply);
     while (!rf_list_empty(&w->sessions))
         w_gone(w, RF_CONTAINER(w->sessions.next, struct w_session, link));
 }

@@ -13,8 +13,7 @@ static struct rf_subs_options options(enum rpcfan_family family, uint32_t n)
     for (uint32_t i = 0; i < W_ENDPOINTS; i++)
         ep[i].name = names[i];
     w_init(&world, 1);
-    return (struct rf_subs_options){
-        .family = family, .endpoint = ep, .n_endpoints = n, .seed = 7};
+    return (struct rf_subs_options){.family = family, .endpoint = ep, .n_endpoints = n, .seed = 7};
 }
 
 static void test_one_subscription_comes_up_tells_and_ends(void **state)
@@ -544,7 +543,8 @@ static void doubtful(const char *text)
 static void test_a_message_that_makes_no_sense_ends_the_session(void **state)
 {
     (void)state;
-    doubtful("{\"jsonrpc\":\"2.0\",\"method\":\"accountNotification\",\"params\":{\"result\":{\"co");
+    doubtful(
+        "{\"jsonrpc\":\"2.0\",\"method\":\"accountNotification\",\"params\":{\"result\":{\"co");
     doubtful("");
     doubtful("<html>");
     doubtful("{\"method\":\"a\",\"params\":{\"subscription\":1}}");
@@ -560,7 +560,12 @@ static void test_what_is_no_news_but_json_does_no_harm(void **state)
     w_account(w, 0, 1, 1);
     w_for(w, RF_SEC);
     static const char *const texts[] = {
-        "\"pong\"", "{}", "[]", "[1,{}]", "{\"method\":\"ping\"}", "null",
+        "\"pong\"",
+        "{}",
+        "[]",
+        "[1,{}]",
+        "{\"method\":\"ping\"}",
+        "null",
         "{\"jsonrpc\":\"2.0\",\"id\":77,\"result\":1}",
         "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32700,\"message\":\"Parse error\"}}",
         "{\"params\":{\"subscription\":1,\"result\":[],\"more\":{\"x\":[1]}},\"method\":\"a\"}",

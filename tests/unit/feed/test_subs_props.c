@@ -3,6 +3,8 @@
  * comes up again. */
 #include "subs_world.h"
 
+#include "feed/subs_int.h"
+
 #define TAGS 60
 #define KEYS 25
 
@@ -197,6 +199,11 @@ static void one_life(uint64_t seed, uint32_t acts)
     assert_int_equal(c.subs, 0);
     assert_int_equal(c.wire, 0);
     assert_int_equal(c.sessions, 0);
+    /* nothing is left of all of it */
+    assert_int_equal(w->s->ids.n + w->s->reqs.n + w->s->wires.n + w->s->sessions.n, 0);
+    assert_int_equal(w->s->n_held + w->s->held_bytes, 0);
+    assert_true(rf_list_empty(&w->s->all_wires) && rf_list_empty(&w->s->conns) &&
+                rf_list_empty(&w->s->homeless) && rf_list_empty(&w->s->fresh));
     assert_int_equal(rf_subs_deadline(w->s), RF_NEVER);
     w_stop(w);
 }
