@@ -61,7 +61,7 @@ static const struct {
     {"scan-rows", AT(scan_rows), 0, 0, ANY, "rows of its answer, after the filters; 0: any number"},
     {"scan-bytes", AT(scan_bytes), 0, 0, ANY, "bytes of data in its answer (-32012); 0: any"},
     {"v2", AT(v2), 1, 0, 1, "0: there is no getProgramAccountsV2"},
-    {"page-max", AT(page_max), 10000, 1, ANY, "rows of its pages"},
+    {"page-max", AT(page_max), 10000, 1, ANY, "rows of its pages, whatever limit is asked for"},
     {"page-short", AT(page_short), 0, 0, 1000, "chance that a page has fewer"},
     {"page-empty", AT(page_empty), 0, 0, 999, "chance that it has none, though more follow"},
     {"zstd", AT(zstd), 0, 0, 1, "1: base64+zstd is known"},

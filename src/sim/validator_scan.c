@@ -8,6 +8,7 @@
 #include "sim/validator_int.h"
 
 #define PAGE_DEFAULT 1000
+#define PAGE_MOST 10000 /* more is refused */
 
 /* A scan under way. */
 struct scan {
@@ -161,7 +162,7 @@ bool rf_vscan_pages(struct rf_validator *v, uint32_t node, struct rpcfan_slice p
         return true;
     if (!page_start(&s, &key))
         return rf_vhttp_error(out, -32602, "Invalid params: invalid paginationKey", NULL);
-    if (s.ask.limit > v->knobs.page_max)
+    if (s.ask.limit > PAGE_MOST)
         return rf_vhttp_error(out, -32602, "Invalid params: limit is too large", NULL);
     uint64_t most = page_rows(&s);
     if (s.ask.with_context)

@@ -56,6 +56,27 @@ static bool true_since(struct rf_vfeed *w, uint32_t key, const struct rf_vfeed_r
            rf_banks_held(w->banks, rf_banks_at(w->banks, RPCFAN_FINALIZED), key, from, says, &q);
 }
 
+/* A program's subscription does not tell what leaves it (R5); only looking again does, and that is
+ * held by time. So a row may be the last that was the program's, as long as nothing has come back. */
+static bool left_unseen(struct rf_vfeed *w, uint32_t key, const struct rf_vfeed_row *row,
+                        uint64_t from)
+{
+    const struct rf_bank *bank = rf_banks_at(w->banks, w->o.feed.commitment);
+    const struct rf_bank_key *k = &w->banks->key[key];
+    if (w->o.accounts > 0 || !row->known || row->gone)
+        return false;
+    bool gone = false;
+    for (uint32_t i = k->n; i-- > 0;) {
+        const struct rf_bank_state *s = &k->version[i];
+        if (s->slot > from || !rf_banks_of_chain(bank, s))
+            continue;
+        if (in_scope(w, key, s))
+            return gone && s->hash == row->hash;
+        gone = true;
+    }
+    return false;
+}
+
 /* Whether it ever was. */
 static bool ever_true(struct rf_vfeed *w, uint32_t key, const struct rf_vfeed_row *row)
 {
@@ -165,7 +186,8 @@ static void apply(struct rf_vfeed *w, struct rf_vfeed_client *c,
 static void check_rows(struct rf_vfeed *w, const struct rf_vfeed_client *c)
 {
     for (uint32_t key = 0; key < w->n_keys && w->bad[0] == '\0'; key++)
-        if (!true_since(w, key, &c->row[key], c->watermark))
+        if (!true_since(w, key, &c->row[key], c->watermark) &&
+            !left_unseen(w, key, &c->row[key], c->watermark))
             rf_vfeed_breach(w, "I5: the watermark is %llu and key %u (%s, slot %llu) is older",
                             (unsigned long long)c->watermark, key,
                             !c->row[key].known ? "unknown"
