@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "client/client.h"
+#include "client/live.h"
 
 static void turn(rpcfan_client_t *c);
 
@@ -52,9 +52,8 @@ static bool on_element(struct rf_exchange *ex, const struct rpcfan_element *e, v
     return r->element(e, r->element_arg) == 0;
 }
 
-static void on_handle_closed(uv_handle_t *h)
+static void handle_closed(rpcfan_client_t *c)
 {
-    rpcfan_client_t *c = h->data;
     if (--c->open_handles > 0)
         return;
     pthread_mutex_lock(&c->in.lock);
@@ -68,11 +67,28 @@ static void on_handle_closed(uv_handle_t *h)
         cb(c, arg);
 }
 
-static void on_http_closed(void *arg)
+static void on_handle_closed(uv_handle_t *h)
+{
+    handle_closed(h->data);
+}
+
+static void on_live_timer_closed(uv_handle_t *h)
+{
+    handle_closed(((struct rf_live *)h->data)->client);
+}
+
+/* Nothing of ours is in the loop any more but the turn's own handles. */
+static void on_wires_closed(void *arg)
 {
     rpcfan_client_t *c = arg;
+    c->dirty = true;
+    if (--c->open_wires > 0)
+        return;
     pthread_mutex_lock(&c->in.lock);
     c->in.async_open = false;
+    struct rf_link *l;
+    while ((l = rf_list_shift(&c->in.commands)) != NULL)
+        RF_CONTAINER(l, struct rf_live_cmd, link)->done = true;
     for (struct rf_status_wait *w = c->in.status_waits; w != NULL; w = w->next)
         w->done = w->closed = true;
     c->in.status_waits = NULL;
@@ -82,6 +98,7 @@ static void on_http_closed(void *arg)
     uv_close((uv_handle_t *)&c->prepare, on_handle_closed);
     uv_close((uv_handle_t *)&c->check, on_handle_closed);
     uv_close((uv_handle_t *)&c->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&c->live->timer, on_live_timer_closed);
 }
 
 enum rpcfan_err rf_turn_start(rpcfan_client_t *c)
@@ -99,7 +116,9 @@ enum rpcfan_err rf_turn_start(rpcfan_client_t *c)
     uv_unref((uv_handle_t *)&c->prepare);
     uv_unref((uv_handle_t *)&c->check);
     uv_unref((uv_handle_t *)&c->timer);
-    c->open_handles = 4;
+    rf_live_start(c->live);
+    c->open_handles = 5;
+    c->open_wires = 2;
     c->in.async_open = true;
     return RPCFAN_OK;
 }
@@ -303,14 +322,18 @@ static void turn(rpcfan_client_t *c)
     put_on_wire(c, &actions);
     answer_status(c, waits, now_ns);
     deliver(c, &actions.done, now_ns);
+    rf_live_turn(c->live, now_ns);
     c->turn_ns = 0;
     arm(c, now_ns);
     pthread_mutex_lock(&c->in.lock);
-    bool over = c->in.closing && rf_list_empty(&c->in.submitted) && rf_core_idle(c->core);
+    bool closing = c->in.closing;
+    bool over = closing && rf_list_empty(&c->in.submitted) && rf_core_idle(c->core);
     pthread_mutex_unlock(&c->in.lock);
+    if (closing && !c->live->closing)
+        rf_live_close(c->live, on_wires_closed, c);
     if (over) {
         c->stopping = true;
-        rf_http_close(c->http, on_http_closed, c);
+        rf_http_close(c->http, on_wires_closed, c);
     }
 }
 

@@ -165,8 +165,7 @@ static void probe(struct rf_core *core, struct rf_network *net, uint32_t i, uint
     if (p == NULL)
         return;
     if (rf_plan_add(core, p, tail, UINT64_C(1) << i, rf_time_add(now_ns, PROBE_NS)) == NULL) {
-        rf_list_remove(&p->link);
-        rf_free(p);
+        rf_plan_discard(p);
     }
 }
 

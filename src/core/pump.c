@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "core/endpoint.h"
+#include "core/gather.h"
 #include "core/need.h"
 #include "core/plan.h"
 #include "core/queue.h"
@@ -158,6 +159,8 @@ static void pack_from(struct packing *p, struct rf_link *list)
             give_up(p, c);
             continue;
         }
+        if (p->ex->n < p->max && !rf_gather_ready(p->core, c, p->ep, p->now_ns))
+            continue;
         if (!accepts(p, c))
             return;
         rf_call_pack(p->core, c, p->ex);
