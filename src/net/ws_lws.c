@@ -350,6 +350,13 @@ void rf_ws_dial(struct rf_ws_conn *c)
     rf_ws_gone(c);
 }
 
+void rf_ws_farewell(struct rf_ws_conn *c)
+{
+    lws_close_reason(c->wsi, LWS_CLOSE_STATUS_NORMAL, NULL, 0);
+    lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
+    rf_ws_wake(c->w);
+}
+
 void rf_ws_kill(struct rf_ws_conn *c)
 {
     int fd = lws_get_socket_fd(c->wsi);

@@ -14,15 +14,20 @@
 #include "wsserver.h"
 #include "wstest.h"
 
+/* @param arg  NULL, or where to note the code of the client's close frame and what came after. */
 static void serve_echo(struct raw_conn *c, void *arg)
 {
-    (void)arg;
+    int *after = arg;
     char text[8192];
     if (!wss_accept(c))
         return;
     for (int head; (head = wss_read(c, text, sizeof text)) >= 0;) {
         if (head == WS_CLOSE) {
             wss_close(c, 1000, "");
+            if (after != NULL)
+                after[0] = (unsigned char)text[0] << 8 | (unsigned char)text[1];
+            if (after != NULL)
+                after[1] = wss_read(c, text, sizeof text);
             return;
         }
         wss_frame(c, (unsigned)head, text, strlen(text));
@@ -33,7 +38,8 @@ static void test_echo_and_close(void **state)
 {
     (void)state;
     struct wst t;
-    struct raw_server *s = wst_serve(&t, serve_echo, NULL);
+    int after[2] = {0, 0};
+    struct raw_server *s = wst_serve(&t, serve_echo, after);
     wst_connect(&t, 1);
     wst_until_opened(&t, 1);
     wst_send(&t, 1, "one");
@@ -49,6 +55,8 @@ static void test_echo_and_close(void **state)
     assert_true(t.s[1].retry_after_ns == RF_NEVER);
     wst_fini(&t);
     raw_stop(s);
+    assert_int_equal(after[0], 1000); /* one close frame with a code, and nothing behind it */
+    assert_int_equal(after[1], -1);
 }
 
 #define BIG (14u * 1024 * 1024)
@@ -323,8 +331,16 @@ static void serve_ending(struct raw_conn *c, void *arg)
         wss_close(c, e->code, e->reason);
         wss_drain(c);
     } else if (e->reset) {
+        char text[64];
+        wss_read(c, text, sizeof text);
         raw_reset(c);
     }
+}
+
+static void send_on_message(struct wst *t, const struct rf_ws_event *ev)
+{
+    if (ev->kind == RF_WS_MESSAGE)
+        rf_ws_send(t->ws, ev->session, "x", 1);
 }
 
 static void check_ending(unsigned code, const char *reason, const char *why)
@@ -332,6 +348,7 @@ static void check_ending(unsigned code, const char *reason, const char *why)
     struct wst t;
     struct ending e = {code, reason, code == 0 && reason != NULL, false};
     struct raw_server *s = wst_serve(&t, serve_ending, &e);
+    t.on_event = send_on_message;
     wst_connect(&t, 1);
     wst_until_closed(&t, 1);
     assert_int_equal(t.s[1].opened, 1);
@@ -356,12 +373,6 @@ static void test_close_codes(void **state)
     check_ending(4001, "own", "closed by the peer");
     check_ending(0, NULL, "connection lost");
     check_ending(0, "reset", "connection lost");
-}
-
-static void send_on_message(struct wst *t, const struct rf_ws_event *ev)
-{
-    if (ev->kind == RF_WS_MESSAGE)
-        rf_ws_send(t->ws, ev->session, "x", 1);
 }
 
 static void test_close_code_in_two_pieces(void **state)
