@@ -229,15 +229,10 @@ static void test_name_not_found(void **state)
     wst_fini(&t);
 }
 
-/* Fails where the handles that libwebsockets forgets are not closed: each refusal leaves one, and
- * uv_loop_close() is busy. */
-static void test_refused_many_times(void **state)
+static void fail_many_times(const char *ip, unsigned port)
 {
-    (void)state;
     struct wst t;
-    int fd;
-    unsigned port = net_refused_port(&fd);
-    open_to(&t, 5000, "ws://%s:%u/", "127.0.0.1", port);
+    open_to(&t, 5000, "ws://%s:%u/", ip, port);
     wst_connect(&t, 0);
     wst_until_closed(&t, 0);
     assert_string_equal(t.s[0].why, "could not connect");
@@ -253,7 +248,58 @@ static void test_refused_many_times(void **state)
     assert_int_equal(net_count_fds(), fds);
     assert_true(t.longest_ns <= 10 * TURN_NS);
     wst_fini(&t);
+}
+
+static void test_refused_many_times(void **state)
+{
+    (void)state;
+    int fd;
+    unsigned port = net_refused_port(&fd);
+    fail_many_times("127.0.0.1", port);
     close(fd);
+}
+
+/* connect() to a broadcast address fails at once. Fails where the handles that libwebsockets then
+ * forgets are not closed: one each time, and uv_loop_close() is busy. */
+static void test_connect_fails_at_once(void **state)
+{
+    (void)state;
+    fail_many_times("127.255.255.255", 1);
+}
+
+/* Fails where libwebsockets is not woken after a call from outside: its timer sleeps on. */
+static void note_sul(lws_sorted_usec_list_t *sul)
+{
+    (void)sul;
+}
+
+static void note_fired(uv_timer_t *timer)
+{
+    (void)timer;
+}
+
+static void test_its_timers_are_armed_from_outside(void **state)
+{
+    (void)state;
+    struct wst t;
+    static lws_sorted_usec_list_t sul;
+    struct raw_server *s = wst_serve(&t, serve_hello, NULL);
+    wst_connect(&t, 1);
+    wst_until(&t, &t.s[1].messages, 1);
+    wst_for(&t, 50);
+    uv_timer_t limit;
+    uv_timer_init(t.loop, &limit);
+    uv_timer_start(&limit, note_fired, 2000, 0);
+    memset(&sul, 0, sizeof sul);
+    lws_sul_schedule(t.ws->ctx, 0, &sul, note_sul, 20 * LWS_US_PER_MS);
+    rf_ws_wake(t.ws);
+    uint64_t begun = uv_hrtime();
+    while (sul.list.owner != NULL && uv_is_active((uv_handle_t *)&limit))
+        uv_run(t.loop, UV_RUN_ONCE);
+    assert_true(uv_hrtime() - begun < RF_SEC);
+    uv_close((uv_handle_t *)&limit, NULL);
+    wst_fini(&t);
+    raw_stop(s);
 }
 
 /* Fails without a timer of our own: libwebsockets' do not fire when set from outside. */
@@ -641,6 +687,8 @@ int main(void)
         cmocka_unit_test(test_close_while_looked_up),
         cmocka_unit_test(test_name_not_found),
         cmocka_unit_test(test_refused_many_times),
+        cmocka_unit_test(test_connect_fails_at_once),
+        cmocka_unit_test(test_its_timers_are_armed_from_outside),
         cmocka_unit_test(test_black_hole),
         cmocka_unit_test(test_next_address),
         cmocka_unit_test(test_all_addresses_fail),
