@@ -56,6 +56,7 @@ static const char help[] =
     "  --body-max 'BYTES [shape=geth|proxyd]'   default 5MiB\n"
     "  --response-max BYTES                     later members of a batch get -32003\n"
     "  --range-max 'N [code=C] [message=T]'     blocks in one eth_getLogs\n"
+    "  --inputs-max N                           addresses in one getMultipleAccounts\n"
     "  --keepalive '[requests=N] [idle=D] [announce=yes]'\n"
     "  --answer 'METHOD JSON'                   a canned result\n"
     "  --track METHOD                           count these calls, for tests\n"
@@ -105,10 +106,11 @@ static int usage(const char *fmt, const char *option, const char *detail)
 static bool is_behaviour(const char *name)
 {
     static const char *const names[] = {
-        "family",    "chain-id",     "head",      "block-time", "churn",       "seed",
-        "latency",   "rate",         "transit",   "workers",    "concurrency", "batch-max",
-        "body-max",  "response-max", "keepalive", "answer",     "track",       "fault",
-        "range-max", "ws",           "program",   "reorg",      "logs",        "knobs"};
+        "family",      "chain-id",  "head",     "block-time",   "churn",
+        "seed",        "latency",   "rate",     "transit",      "workers",
+        "concurrency", "batch-max", "body-max", "response-max", "keepalive",
+        "answer",      "track",     "fault",    "range-max",    "inputs-max",
+        "ws",          "program",   "reorg",    "logs",         "knobs"};
     for (size_t i = 0; i < RF_COUNT(names); i++)
         if (strcmp(names[i], name) == 0)
             return true;

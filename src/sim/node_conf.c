@@ -245,6 +245,13 @@ static void read_response_max(struct rf_node_conf *conf, struct rf_node_words *w
     conf->response_max = need_bytes(w);
 }
 
+static void read_inputs_max(struct rf_node_conf *conf, struct rf_node_words *w)
+{
+    conf->chain.inputs_max = need_u64(w, "a number of addresses");
+    if (!w->failed && conf->chain.inputs_max == 0)
+        rf_node_words_fail(w, "'0': want 1 or more addresses");
+}
+
 static void read_range_max(struct rf_node_conf *conf, struct rf_node_words *w)
 {
     conf->chain.range_max = need_u64(w, "a number of blocks");
@@ -318,6 +325,7 @@ static const struct {
     {"body-max", read_body_max},
     {"response-max", read_response_max},
     {"range-max", read_range_max},
+    {"inputs-max", read_inputs_max},
     {"keepalive", read_keepalive},
     {"answer", read_answer},
     {"track", read_track},
