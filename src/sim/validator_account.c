@@ -273,7 +273,7 @@ static const char *read_filters(struct rpcfan_slice json, struct rf_vask *ask)
 
 bool rf_vask_filters(struct rpcfan_slice filters, struct rf_vask *ask)
 {
-    ask->n_filters = 0;
+    *ask = (struct rf_vask){0};
     return read_filters(filters, ask) == NULL;
 }
 
