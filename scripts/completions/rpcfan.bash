@@ -2,7 +2,7 @@
 _rpcfan() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} word command=
     local global="-c --config -n --network -u --url --family --profile --policy --quorum --split
-        --hedge --join --rate --start --in-flight --batch --timeout --deadline --header --cacert
+        --hedge --join --gather --rate --start --in-flight --batch --timeout --deadline --header --cacert
         --http2 --jwt-secret-file --rules --state --log-level --log-format --no-progress --version --help"
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case $word in call | batch | check | explain | sim | help)
@@ -50,7 +50,7 @@ _rpcfan() {
     sim)
         word="--listen --script --for --access-log --check --print-port --quiet --help --family
             --chain-id --head --block-time --churn --seed --latency --transit --workers
-            --rate --concurrency --batch-max --body-max --response-max --range-max --keepalive
+            --rate --concurrency --batch-max --body-max --response-max --range-max --inputs-max --keepalive
             --answer --track --fault"
         ;;
     esac

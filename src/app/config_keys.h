@@ -63,6 +63,7 @@ enum rf_config_kind {
     X(split, SPLIT, split, 0, 0, RF_CONFIG_MAY)                                                    \
     X(hedge, PERCENT, hedge_percent, 0, RF_HEDGE_MAX, RF_CONFIG_MAY)                               \
     X(join, BOOL, join, 0, 0, RF_CONFIG_MAY)                                                       \
+    X(gather, BOOL, gather, 0, 0, RF_CONFIG_MAY)                                                   \
     X(lag_max, U32, lag_max, 0, 1000000, RF_CONFIG_MAY)
 
 /* What a provider's profile may hold too. */

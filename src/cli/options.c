@@ -48,6 +48,7 @@ const struct rf_arg_spec rf_global_spec[] = {
     {RF_FAN_SPLIT, 0, "split", "range|none"},
     {RF_FAN_HEDGE, 0, "hedge", "PERCENT"},
     {RF_FAN_JOIN, 0, "join", NULL},
+    {RF_FAN_GATHER, 0, "gather", NULL},
     {OPT_RATE, 0, "rate", "N/W[/each][:METHODS]"},
     {RF_FAN_START, 0, "start", "N"},
     {OPT_IN_FLIGHT, 0, "in-flight", "N"},
@@ -90,6 +91,8 @@ const char rf_global_help[] =
     "      --hedge PERCENT     ask another endpoint too where a read is slow, for at\n"
     "                          most so many of the calls, such as 5%\n"
     "      --join              ask once where equal reads are under way\n"
+    "      --gather            ask for the accounts of getAccountInfo calls that wait\n"
+    "                          together by one getMultipleAccounts (Solana)\n"
     "\n"
     "How to send them (on top of -c too, for every endpoint):\n"
     "      --rate N/W[/each][:METHODS]  at most N calls in any W: 100/10s, or\n"

@@ -31,6 +31,7 @@ static void init_inbox(struct rf_inbox *in, const struct rpcfan_options *o)
     rf_list_init(&in->unused);
     rf_list_init(&in->cancels);
     rf_list_init(&in->commands);
+    rf_list_init(&in->resumes);
     in->pending_max = o->pending_calls;
     in->bytes_max = o->pending_bytes;
     in->close_mode = -1;

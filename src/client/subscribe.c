@@ -372,7 +372,7 @@ static rpcfan_sub_t *make(rpcfan_client_t *c, const struct rpcfan_sub_options *o
 enum rpcfan_err rpcfan_subscribe(rpcfan_client_t *client, const struct rpcfan_sub_options *o,
                                  rpcfan_sub_t **out, struct rpcfan_error *err)
 {
-    uint32_t network;
+    uint32_t network = 0;
     enum rpcfan_err e = check(client, o, &network, err);
     if (e != RPCFAN_OK)
         return e;

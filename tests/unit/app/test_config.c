@@ -33,6 +33,7 @@ NUMBER(net_quorum, NET.quorum)
 NUMBER(net_split, NET.split)
 NUMBER(net_hedge, NET.hedge_percent)
 NUMBER(net_join, NET.join)
+NUMBER(net_gather, NET.gather)
 NUMBER(net_lag_max, NET.lag_max)
 NUMBER(net_deadline, NET.deadline_ms)
 NUMBER(net_attempts, NET.attempts)
@@ -107,6 +108,7 @@ static const struct {
     {NETWORK, "split: range", net_split, RPCFAN_SPLIT_RANGE},
     {NETWORK, "hedge: 5%", net_hedge, 5},
     {NETWORK, "join: true", net_join, 1},
+    {NETWORK, "gather: true", net_gather, 1},
     {NETWORK, "lag_max: 12", net_lag_max, 12},
     {NETWORK, "family: evm", net_family, RPCFAN_EVM},
     {NETWORK, "family: solana", net_family, RPCFAN_SOLANA},

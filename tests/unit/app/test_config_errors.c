@@ -119,6 +119,7 @@ static const struct {
     {NETWORK, "hedge: 5ms", "hedge must be a share from 0% to 50%, as in 5%"},
     {NETWORK, "hedge: \"%\"", "hedge must be a share from 0% to 50%, as in 5%"},
     {NETWORK, "join: 2", "join must be true or false"},
+    {NETWORK, "gather: 2", "gather must be true or false"},
     {NETWORK, "lag_max: none", "lag_max must be a whole number from 0 to 1000000"},
     {TOP, "rules: \"\"", "rules is empty"},
     /* values */

@@ -185,6 +185,8 @@ static void test_options_of_fan_out(void **state)
     must_take(&g, "split", "range");
     must_take(&g, "hedge", "7%");
     must_take(&g, "join", NULL);
+    must_take(&g, "family", "solana");
+    must_take(&g, "gather", NULL);
     must_take(&g, "start", "25");
     must_take(&g, "state", "x.state");
     must_take(&g, "rate", "40/10s/each");
@@ -196,6 +198,7 @@ static void test_options_of_fan_out(void **state)
     const struct rpcfan_network_options *net = rf_cli_network(&cli);
     assert_int_equal(net->hedge_percent, 7);
     assert_int_equal(net->join, 1);
+    assert_int_equal(net->gather, 1);
     assert_int_equal(net->endpoints[2].start_per_s, 25);
     assert_int_equal(net->endpoints[2].limits[0].each, 1);
     rf_globals_fini(&g);
