@@ -21,9 +21,12 @@ struct rpcfan_result {
     rpcfan_call_cb cb;
     rpcfan_cq_t *cq;
     void *arg;
+    rpcfan_element_cb element; /* of a streamed call */
+    void *element_arg;
     atomic_uint refs;
     uint32_t slot, generation; /* name it for rpcfan_cancel(); under the client's lock */
     struct rf_link cancel;     /* in rf_inbox.cancels; under the client's lock */
+    struct rf_link resume;     /* in rf_inbox.resumes, or the turn's; likewise */
     char *big_tail;            /* owned; NULL where the tail is inline */
     char tail[RF_TAIL_INLINE];
 };
@@ -58,6 +61,7 @@ struct rf_inbox {
     struct rf_link unused;    /* free results */
     struct rf_link commands;  /* rf_live_cmd.link */
     struct rf_link cancels;   /* rpcfan_result.cancel: to be canceled where not answered by then */
+    struct rf_link resumes;   /* rpcfan_result.resume: streamed calls that are to go on */
     struct rf_status_wait *status_waits;
     uint32_t pending, pending_max;
     uint64_t bytes, bytes_max;
@@ -107,6 +111,7 @@ struct rpcfan_client {
     uv_timer_t timer;
     uint64_t turn_ns; /* the time of the turn that runs; 0 between turns */
     bool dirty;       /* a turn is due */
+    bool resuming;    /* streamed calls were told to go on */
     bool stopping;    /* http is being closed */
     int open_handles, open_wires;
     uint64_t armed_ns;

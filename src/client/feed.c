@@ -271,7 +271,7 @@ static enum rpcfan_err check(rpcfan_client_t *c, const struct rpcfan_feed_option
 enum rpcfan_err rpcfan_feed_new(rpcfan_client_t *client, const struct rpcfan_feed_options *o,
                                 rpcfan_feed_t **out, struct rpcfan_error *err)
 {
-    uint32_t network;
+    uint32_t network = 0;
     enum rpcfan_err e = check(client, o, &network, err);
     if (e != RPCFAN_OK)
         return e;

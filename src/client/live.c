@@ -159,7 +159,7 @@ static uint32_t list_endpoints(const rpcfan_client_t *c, uint32_t network, uint3
 {
     uint32_t n = 0;
     for (uint32_t i = c->network[network].first; i < c->network[network].end; i++) {
-        if (rf_ws_can(c->live->ws, i)) {
+        if (rf_ws_has(c->live->ws, i, NULL)) {
             if (out != NULL)
                 out[n] = i;
             n++;

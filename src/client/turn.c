@@ -3,6 +3,7 @@
  * Happy path: handles only note that something happened; one prepare and one check handle around
  * the poll run the turn, so that all events of a loop iteration meet the core together and leave as
  * few batches as possible. User callbacks run at the end, when nothing of ours is half done.
+ * Elements of streamed calls are handed to theirs when they arrive, or when the call goes on.
  * Failure modes: the core asks for aborts: the replies come back later like any other; closing:
  * when the core is idle, http is closed, then the handles, then the closed callback runs. */
 #include <string.h>
@@ -39,6 +40,16 @@ static void on_reply(struct rf_exchange *ex, void *arg)
     rpcfan_client_t *c = arg;
     rf_list_push(&c->replies, &ex->link);
     c->dirty = true;
+}
+
+static bool on_element(struct rf_exchange *ex, const struct rpcfan_element *e, void *arg)
+{
+    struct rf_call *call = ex->call[0];
+    (void)arg;
+    if (call == NULL)
+        return true;
+    struct rpcfan_result *r = RF_CONTAINER(call, struct rpcfan_result, call);
+    return r->element(e, r->element_arg) == 0;
 }
 
 static void handle_closed(rpcfan_client_t *c)
@@ -147,6 +158,7 @@ static uint32_t take_inbox(rpcfan_client_t *c, struct rf_status_wait **waits)
     in->close_mode = -1;
     *waits = in->status_waits;
     in->status_waits = NULL;
+    c->resuming = !rf_list_empty(&in->resumes);
     pthread_mutex_unlock(&in->lock);
     return n;
 }
@@ -180,6 +192,28 @@ static void publish_waits(rpcfan_client_t *c, uint64_t now_ns)
     }
 }
 
+/* Let streamed calls go on that were told to. Their callbacks run meanwhile and may tell others to,
+ * or themselves: that is for the next turn. */
+static void resume_streams(rpcfan_client_t *c)
+{
+    struct rf_inbox *in = &c->in;
+    struct rf_link now;
+    if (!c->resuming)
+        return;
+    rf_list_init(&now);
+    pthread_mutex_lock(&in->lock);
+    rf_list_splice(&now, &in->resumes);
+    struct rf_link *l;
+    while ((l = rf_list_shift(&now)) != NULL) {
+        const struct rf_call *call = &RF_CONTAINER(l, struct rpcfan_result, resume)->call;
+        pthread_mutex_unlock(&in->lock);
+        if (call->state == RF_CALL_SENT)
+            rf_http_resume(c->http, call->ex);
+        pthread_mutex_lock(&in->lock);
+    }
+    pthread_mutex_unlock(&in->lock);
+}
+
 static void put_on_wire(rpcfan_client_t *c, struct rf_actions *a)
 {
     struct rf_link *l;
@@ -187,6 +221,7 @@ static void put_on_wire(rpcfan_client_t *c, struct rf_actions *a)
         rf_http_abort(c->http, RF_CONTAINER(l, struct rf_exchange, link));
     while ((l = rf_list_shift(&a->send)) != NULL)
         rf_http_send(c->http, RF_CONTAINER(l, struct rf_exchange, link));
+    resume_streams(c);
     rf_http_kick(c->http);
 }
 
@@ -308,6 +343,7 @@ enum rpcfan_err rf_turn_http(rpcfan_client_t *c, uint32_t in_flight, struct rpcf
         .n_endpoints = c->n_endpoints,
         .in_flight = in_flight,
         .done = on_reply,
+        .element = on_element,
         .arg = c,
         .log = &c->log,
     };

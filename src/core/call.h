@@ -40,6 +40,7 @@ struct rf_call {
     uint64_t submitted_ns;
     uint32_t quorum;       /* 0: the network's */
     uint8_t policy, split; /* an rpcfan_policy and an rpcfan_split; 0: the network's */
+    bool stream;           /* its answer comes in elements: it goes alone, to one endpoint */
 
     /* the core's books; what is small stands together */
     uint8_t state;        /* an rf_call_state */
@@ -126,7 +127,8 @@ enum rf_transport {
     RF_T_ABORTED    /* the core asked for it */
 };
 
-/** What came back. Filled in by the shell. */
+/** What came back. Filled in by the shell. Of a streamed exchange the body is `rest` of
+ * json/elements.h. */
 struct rf_reply {
     enum rf_transport transport;
     int status;               /* HTTP status; 0: none */
@@ -147,7 +149,8 @@ struct rf_exchange {
     uint32_t endpoint;     /* which one: index over all networks, in the order of the options */
     uint32_t network, index; /* the same as network and index in it */
     struct rf_buf body;      /* the request */
-    uint64_t timeout_ns;     /* the attempt's, from now on */
+    uint64_t timeout_ns;     /* the attempt's, from now on; `stream`: between two pieces */
+    bool stream;             /* call[0] wants the elements; the reply is what surrounds them */
     bool fresh;              /* must go over a new connection (a call that is never sent twice) */
     bool batch;              /* the body is an array */
     bool trial;              /* of the learned batch cap */

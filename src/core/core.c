@@ -281,6 +281,10 @@ static void set_wishes(const struct rf_network *net, struct rf_call *c)
         c->split = (uint8_t)net->split;
     if (c->quorum == 0)
         c->quorum = net->quorum;
+    if (c->stream) { /* elements of two answers cannot be told apart once they are handed out */
+        c->policy = c->policy == RPCFAN_FAILOVER ? RPCFAN_FAILOVER : RPCFAN_BALANCE;
+        c->split = RPCFAN_SPLIT_NONE;
+    }
     if (net->n_ep > 1) {
         struct rf_need need = rf_need_of_call(net->family, rf_call_method(c), rf_call_params(c));
         c->need = (uint8_t)need.kind;
@@ -291,7 +295,7 @@ static void set_wishes(const struct rf_network *net, struct rf_call *c)
 /* Equal reads that wish the same go together. @return whether it joined another call. */
 static bool join(struct rf_core *core, struct rf_network *net, struct rf_call *c)
 {
-    if (!net->join || !c->read)
+    if (!net->join || !c->read || c->stream)
         return false;
     uint64_t salt = (uint64_t)c->policy << 40 | (uint64_t)c->split << 32 | c->quorum;
     salt ^= core->join_salt;
@@ -353,21 +357,13 @@ static void submit(struct rf_core *core, struct rf_call *c, uint64_t now_ns)
         rf_call_queue(core, c, RF_QUEUE_NEW, now_ns);
 }
 
-static void abort_exchange(struct rf_core *core, struct rf_exchange *ex)
-{
-    if (ex->aborting)
-        return;
-    ex->aborting = true;
-    rf_list_push(&core->out->abort, &ex->link);
-}
-
 /* A close does not wait for answers that nobody wants any more. */
 static void abort_unwanted(struct rf_core *core)
 {
     for (struct rf_link *l = core->flying.next; l != &core->flying; l = l->next) {
         struct rf_exchange *ex = RF_CONTAINER(l, struct rf_exchange, flight);
         if (ex->live == 0)
-            abort_exchange(core, ex);
+            rf_queue_abort(core, ex);
     }
 }
 
@@ -379,7 +375,7 @@ static void abort_flying(struct rf_core *core, uint64_t now_ns)
             if (ex->call[i] != NULL)
                 rf_call_finish(core, ex->call[i], RPCFAN_ECANCELED, now_ns);
         }
-        abort_exchange(core, ex);
+        rf_queue_abort(core, ex);
     }
 }
 

@@ -366,13 +366,14 @@ void rf_endpoint_settle(struct rf_endpoint *ep, struct rf_exchange *ex, const st
     ep->count.resent += r->resent;
     ep->count.throttled += l->throttled;
     settle_gates(ep, ex, l, now_ns);
-    if (l->good == 0 && l->verdict.class != RF_CLASS_OK)
+    if (l->good == 0 && l->verdict.class != RF_CLASS_OK && l->verdict.class != RF_CLASS_ABORTED)
         note_failure(ep, ex, &l->verdict);
     feed_breaker(ep, ex, l, now_ns, core);
     feed_gates(ep, ex, l, now_ns, core);
     feed_batchcap(ep, ex, l, now_ns, core);
     feed_bench(ep, l, now_ns, core);
-    feed_latency(ep, ex, l, now_ns);
+    if (!ex->stream) /* minutes of snapshot say nothing about how quick the node is */
+        feed_latency(ep, ex, l, now_ns);
 }
 
 void rf_endpoint_why(const struct rf_endpoint *ep, uint64_t now_ns, char *out, size_t size)

@@ -20,7 +20,8 @@ static struct rf_class_queue *class_of(struct rf_core *core, const struct rf_exc
 
 static bool hedgeable(const struct rf_call *c)
 {
-    return c != NULL && c->read && c->leg_of == NULL && c->plan == NULL && c->sends == 1;
+    return c != NULL && c->read && c->leg_of == NULL && c->plan == NULL && c->sends == 1 &&
+           !c->stream;
 }
 
 void rf_second_arm(struct rf_core *core, struct rf_exchange *ex, uint64_t now_ns)

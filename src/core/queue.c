@@ -293,10 +293,21 @@ static void hand_over(struct rf_core *core, struct rf_call *from, struct rf_call
     from->gather = NULL;
 }
 
+void rf_queue_abort(struct rf_core *core, struct rf_exchange *ex)
+{
+    if (ex->aborting)
+        return;
+    ex->aborting = true;
+    rf_list_push(&core->out->abort, &ex->link);
+}
+
 void rf_call_leave(struct rf_core *core, struct rf_call *c, enum rpcfan_err err, uint64_t now_ns)
 {
     if (has_joiners(c) && c->leg_of == NULL)
         hand_over(core, c, RF_CONTAINER(c->joiners.next, struct rf_call, link));
+    /* An answer that is too late is still worth its books, but not where it is gigabytes. */
+    if (c->stream && c->state == RF_CALL_SENT)
+        rf_queue_abort(core, c->ex);
     rf_call_finish(core, c, err, now_ns);
 }
 

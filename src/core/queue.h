@@ -22,6 +22,8 @@ void rf_call_pack(struct rf_core *core, struct rf_call *c, struct rf_exchange *e
 void rf_call_spread(struct rf_core *core, struct rf_call *c);
 /** Let a new call wait for the answer of an equal one. */
 void rf_call_join(struct rf_core *core, struct rf_call *c, struct rf_call *leader);
+/** End an exchange that is on the wire early. Not while it is settled. */
+void rf_queue_abort(struct rf_core *core, struct rf_exchange *ex);
 /** Let a queued call wait for a leg that asks for it with others. */
 void rf_call_gather(struct rf_core *core, struct rf_call *c, struct rf_call *leg);
 /** Let a new leg, which is queued, stand where a queued call stands, or at the end of its own

@@ -13,6 +13,8 @@
 #define SLIDING_MAX 10000000         /* a sliding window keeps a time for each unit */
 #define WORKERS_MAX 4096
 #define RULES_MAX 256 /* lines of one kind */
+#define SLOT_NS (400 * RF_MS)
+#define WS_QUEUE_MAX (UINT64_C(64) << 20)
 
 /** Takes the words of its directive into `conf`. */
 typedef void reader(struct rf_node_conf *conf, struct rf_node_words *w);
@@ -328,6 +330,12 @@ static const struct {
     {"answer", read_answer},
     {"track", read_track},
     {"fault", read_fault},
+    {"ws", rf_node_conf_ws},
+    {"program", rf_node_conf_program},
+    {"reorg", rf_node_conf_reorg},
+    {"logs", rf_node_conf_logs},
+    {"solana", rf_node_conf_solana},
+    {"knobs", rf_node_conf_knobs},
 };
 
 struct rf_node_conf *rf_node_conf_new(void)
@@ -338,6 +346,7 @@ struct rf_node_conf *rf_node_conf_new(void)
     conf->chain = (struct rf_node_chain){.family = RF_NODE_BOTH, .chain_id = 1, .head = 1000000};
     conf->seed = 1;
     conf->body_max = BODY_MAX;
+    conf->ws.queue_max = WS_QUEUE_MAX;
     return conf;
 }
 
@@ -373,6 +382,8 @@ void rf_node_conf_free(struct rf_node_conf *conf)
     for (unsigned i = 0; i < conf->n_track; i++)
         rf_free(conf->track[i]);
     rf_node_refusal_fini(&conf->concurrency_refusal);
+    rf_node_refusal_fini(&conf->ws.refusal);
+    rf_free(conf->knobs);
     rf_free(conf->range_message);
     rf_free(conf->latency);
     rf_free(conf->transit);
@@ -434,6 +445,8 @@ enum rpcfan_err rf_node_conf_text(struct rf_node_conf *conf, const char *text,
 void rf_node_conf_finish(struct rf_node_conf *conf)
 {
     rf_rng_init(&conf->rng, conf->seed);
+    if (conf->program.n > 0 && conf->block_ns == 0)
+        conf->block_ns = SLOT_NS;
     /* A generator a line: a line more or less does not change when the others fire. */
     for (unsigned i = 0; i < conf->n_fault; i++)
         rf_rng_init(&conf->fault[i].rng, rf_node_mix(conf->seed, i + 1));
