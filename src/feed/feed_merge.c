@@ -129,6 +129,10 @@ enum rf_feed_merged rf_feed_merge(struct rf_feed *f, uint32_t number, const stru
     case RF_FEED_TAKEN:
         break;
     }
+    /* What it was held for waits with this event from now on. */
+    struct rf_feed_news told = *n;
+    if ((e->flags & RF_KEY_HELD) != 0)
+        told.since = rf_min_u64(told.since, rf_feed_hold_of(f, e) + 1);
     settle(f, number, e, n);
     if (!known && n->there && !f->complete)
         e->flags |= RF_KEY_FIRST;
@@ -136,6 +140,6 @@ enum rf_feed_merged rf_feed_merge(struct rf_feed *f, uint32_t number, const stru
         return what;
     if (!known && !n->there)
         return what; /* never there: nothing to tell */
-    rf_feed_emit(f, number, n);
+    rf_feed_emit(f, number, &told);
     return what;
 }
