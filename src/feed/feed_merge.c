@@ -108,6 +108,20 @@ static void settle(struct rf_feed *f, uint32_t number, struct rf_key *e,
         rf_feed_forks_log(f, number, n->slot);
 }
 
+/* What it was held for, or what a gap may have hidden of it, waits with this event from now on: the
+ * read that was to make it good will find nothing new. */
+static uint64_t since_of(const struct rf_feed *f, const struct rf_key *e,
+                         const struct rf_feed_news *n)
+{
+    uint64_t since = n->since;
+    if ((e->flags & RF_KEY_HELD) != 0)
+        since = rf_min_u64(since, rf_feed_hold_of(f, e) + 1);
+    for (uint32_t i = 0; f->program && i < f->n_units; i++)
+        if (!f->unit[i].complete)
+            since = rf_min_u64(since, f->unit[i].hold + 1);
+    return since;
+}
+
 enum rf_feed_merged rf_feed_merge(struct rf_feed *f, uint32_t number, const struct rf_feed_news *n)
 {
     struct rf_key *e = rf_keys_at(&f->keys, number);
@@ -129,10 +143,8 @@ enum rf_feed_merged rf_feed_merge(struct rf_feed *f, uint32_t number, const stru
     case RF_FEED_TAKEN:
         break;
     }
-    /* What it was held for waits with this event from now on. */
     struct rf_feed_news told = *n;
-    if ((e->flags & RF_KEY_HELD) != 0)
-        told.since = rf_min_u64(told.since, rf_feed_hold_of(f, e) + 1);
+    told.since = since_of(f, e, n);
     settle(f, number, e, n);
     if (!known && n->there && !f->complete)
         e->flags |= RF_KEY_FIRST;
