@@ -65,6 +65,10 @@ static enum rf_feed_merged decide(struct rf_feed *f, uint32_t number, struct rf_
                                   const struct rf_feed_news *n)
 {
     bool same = same_content(e, n);
+    /* Processed: the node that was read may be on another fork than the session, which spoke since.
+     */
+    if (f->commitment == RPCFAN_PROCESSED && !n->live && (e->flags & RF_KEY_MOVED) != 0)
+        return RF_FEED_STALE;
     if ((e->flags & RF_KEY_KNOWN) == 0 || n->slot > e->slot)
         return same && (e->flags & RF_KEY_KNOWN) != 0 ? RF_FEED_SAME : RF_FEED_TAKEN;
     if (n->slot == e->slot)
@@ -73,10 +77,9 @@ static enum rf_feed_merged decide(struct rf_feed *f, uint32_t number, struct rf_
         return RF_FEED_STALE;
     /* Another fork's state? A read is asked for because of that, and nothing came since. */
     if (!n->live)
-        return (e->flags & (RF_KEY_DOUBT | RF_KEY_FORKED)) == 0 || (e->flags & RF_KEY_MOVED) != 0
-                   ? RF_FEED_STALE
-               : same ? RF_FEED_SAME
-                      : RF_FEED_TAKEN;
+        return (e->flags & (RF_KEY_DOUBT | RF_KEY_FORKED)) == 0 ? RF_FEED_STALE
+               : same                                           ? RF_FEED_SAME
+                                                                : RF_FEED_TAKEN;
     if (e->session != (uint32_t)n->session && (e->flags & RF_KEY_FORKED) == 0)
         return RF_FEED_STALE;
     rf_feed_doubt(f, number);
@@ -98,9 +101,9 @@ static void settle(struct rf_feed *f, uint32_t number, struct rf_key *e,
     e->slot = n->slot;
     e->hash = n->there ? n->hash : 0;
     e->session = (uint32_t)n->session;
-    if (n->live && (flags & RF_KEY_IN_FLIGHT) != 0)
+    if (n->live && !n->backing && (flags & RF_KEY_IN_FLIGHT) != 0)
         e->flags |= RF_KEY_MOVED;
-    if (n->live && newer)
+    if (n->live && newer && !n->backing)
         rf_feed_clean(f, number);
     if (f->commitment == RPCFAN_PROCESSED)
         rf_feed_forks_log(f, number, n->slot);
