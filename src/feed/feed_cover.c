@@ -84,7 +84,9 @@ bool rf_feed_cover_data(struct rf_feed *f, struct rf_feed_session *s, uint64_t s
     if (i == RF_FEED_DATA_RING || d[i] == slot)
         return true;
     memmove(&d[i + 1], &d[i], (RF_FEED_DATA_RING - 1 - i) * sizeof d[0]);
+    memmove(&s->data_ns[i + 1], &s->data_ns[i], (RF_FEED_DATA_RING - 1 - i) * sizeof d[0]);
     d[i] = slot;
+    s->data_ns[i] = f->now_ns;
     if (i == 0 && !f->once)
         rf_feed_cover_all(f);
     return true;
@@ -92,23 +94,31 @@ bool rf_feed_cover_data(struct rf_feed *f, struct rf_feed_session *s, uint64_t s
 
 /* A connection tells slot after slot. The first notification of a later slot says that all of the
  * slots before that it had something to tell of have been told: the highest of those, with a margin
- * for what a proxy reorders. Where nothing happens, what is a root was told long ago. */
-static uint64_t heard_by(const struct rf_feed_session *s)
+ * in slots and in time for what a proxy reorders; several slots may be confirmed, and told, in one
+ * instant. Where nothing happens, what is a root was told long ago. */
+static uint64_t heard_by(const struct rf_feed *f, struct rf_feed_session *s)
 {
-    for (uint32_t i = 1; i < RF_FEED_DATA_RING; i++) {
-        if (s->data[i] + RF_FEED_MARGIN <= s->data[0])
-            return rf_max_u64(s->root, s->data[i]);
+    for (uint32_t i = 0; i < RF_FEED_DATA_RING; i++) {
+        if (s->data[i] == 0 || rf_time_sub(f->now_ns, s->data_ns[i]) < RF_FEED_SETTLE_NS)
+            continue;
+        for (uint32_t k = i + 1; k < RF_FEED_DATA_RING; k++) {
+            if (s->data[k] + RF_FEED_MARGIN > s->data[i])
+                continue;
+            s->told = rf_max_u64(s->told, s->data[k]);
+            break;
+        }
+        break; /* what is told of lower slots says less */
     }
-    return s->root;
+    return rf_max_u64(s->root, s->told);
 }
 
-uint64_t rf_feed_cover_of(const struct rf_feed *f, const struct rf_feed_session *s)
+uint64_t rf_feed_cover_of(const struct rf_feed *f, struct rf_feed_session *s)
 {
     if (f->commitment == RPCFAN_PROCESSED)
         return s->root; /* what is above may be taken back */
     if (f->commitment == RPCFAN_FINALIZED)
-        return rf_min_u64(heard_by(s), rf_max_u64(s->named, s->root));
-    return heard_by(s);
+        return rf_min_u64(heard_by(f, s), rf_max_u64(s->named, s->root));
+    return heard_by(f, s);
 }
 
 void rf_feed_cover_all(struct rf_feed *f)
@@ -118,7 +128,7 @@ void rf_feed_cover_all(struct rf_feed *f)
         if (f->session[i]->fenced == 0)
             continue;
         covered = rf_min_u64(covered, rf_feed_cover_of(f, f->session[i]));
-        heard = rf_min_u64(heard, heard_by(f->session[i]));
+        heard = rf_min_u64(heard, heard_by(f, f->session[i]));
     }
     if (covered == RF_NEVER)
         return;

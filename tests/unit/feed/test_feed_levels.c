@@ -98,6 +98,7 @@ static void test_finalized_watermark_waits_for_what_is_no_root(void **state)
     assert_true(c.mark.watermark < 137);
     root(&c, 1, 137);
     root(&c, 1, 138);
+    case_wait(&c, RF_FEED_SETTLE_NS);
     case_take(&c);
     assert_int_equal(c.mark.watermark, 137); /* 139 is told, and no root yet */
     case_free(&c);
