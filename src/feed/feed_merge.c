@@ -95,7 +95,8 @@ static void settle(struct rf_feed *f, uint32_t number, struct rf_key *e,
     flags |= RF_KEY_KNOWN | (n->there ? RF_KEY_THERE : 0) | (n->left ? RF_KEY_LEFT : 0);
     if (n->live || (!newer && (e->flags & RF_KEY_LIVE) != 0 && same_content(e, n)))
         flags |= RF_KEY_LIVE;
-    f->there += (n->there ? 1u : 0u) - (was ? 1u : 0u);
+    f->there += n->there ? 1 : 0;
+    f->there -= was ? 1 : 0;
     e->flags = flags;
     e->slot = n->slot;
     e->hash = n->there ? n->hash : 0;
