@@ -88,7 +88,9 @@ enum rf_feed_mode {
 
 /** A walk over all accounts of the program. */
 struct rf_feed_walk {
-    bool busy, diff;            /* diff: the keys alone, to find what the stream did not tell */
+    bool busy, diff; /* diff: the keys alone, to find what the stream did not tell */
+    bool again;      /* processed: a fork was left, list all of a small program */
+    bool second;     /* likewise, behind what has changed since the gap: what has gone in it */
     bool paused, lower, broken; /* lower: a row is from before the floor; broken: one is lost */
     enum rf_feed_mode mode;
     uint32_t id;                     /* marks the accounts that it saw */
