@@ -37,6 +37,7 @@ struct rf_feed_forks {
     uint32_t n, cap;
     uint64_t lead; /* the session whose notes are followed */
     uint64_t tip, root;
+    bool astray;   /* a state is of a slot that is not below the tip */
     uint64_t lost; /* news up to this slot may not be in the log; 0: all are */
 };
 
@@ -101,10 +102,11 @@ static void follow(struct rf_feed *f, uint64_t tip)
 {
     struct rf_feed_forks *k = f->forks;
     uint64_t old = k->tip;
-    k->tip = f->data_tip = tip;
-    if (old == 0 || tip == old || is_of(k, old, tip))
+    k->tip = tip;
+    if (old == 0 || tip == old || (is_of(k, old, tip) && !k->astray))
         return;
-    uint64_t from = rf_max_u64(fork_point(k, old, tip), k->root);
+    uint64_t from = k->astray ? k->root : rf_max_u64(fork_point(k, old, tip), k->root);
+    k->astray = false; /* what stays so is being read */
     for (uint32_t i = 0; i < k->n; i++) {
         uint32_t number = k->log[i].number;
         uint64_t slot = k->log[i].slot, known = rf_keys_at(&f->keys, number)->slot;
@@ -163,6 +165,7 @@ static void settle_root(struct rf_feed *f, uint64_t root)
     if (root <= k->root)
         return;
     k->root = root;
+    f->data_tip = rf_max_u64(f->data_tip, root); /* a fork may be left for any slot above it */
     mark_chain(k, root);
     for (uint32_t i = 0; i < k->n; i++) {
         struct entry e = k->log[i];
@@ -185,8 +188,10 @@ void rf_feed_forks_slot(struct rf_feed *f, const struct rf_note *n)
         *at = (struct node){.slot = n->slot, .parent = n->parent};
     if (n->root != 0 && n->root <= n->slot)
         settle_root(f, n->root);
-    if (leads(f, n->session) && node_of(k, n->parent) != NULL)
-        follow(f, n->parent); /* this one has only begun; its parent is done */
+    /* This one has only begun, but its parent is done, and the tip unless a later one stands on it.
+     */
+    if (leads(f, n->session) && node_of(k, n->parent) != NULL && !is_of(k, n->parent, k->tip))
+        follow(f, n->parent);
 }
 
 void rf_feed_forks_tip(struct rf_feed *f, uint64_t session, uint64_t slot)
@@ -206,6 +211,8 @@ void rf_feed_forks_log(struct rf_feed *f, uint32_t number, uint64_t slot)
             k->cap = cap;
         }
     }
+    if (slot > k->root && !is_of(k, slot, k->tip))
+        k->astray = true;
     if (k->n == k->cap)
         k->lost = rf_max_u64(k->lost, slot);
     else

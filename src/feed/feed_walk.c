@@ -176,7 +176,7 @@ void rf_feed_walk_step(struct rf_feed *f)
             begin(f, floor, false);
     } else if (!w->busy && f->complete && w->again) {
         w->again = false;
-        begin(f, rf_feed_read_floor(f, f->data_tip), false);
+        begin(f, rf_feed_read_floor(f, f->root), false);
     } else if (!w->busy && f->complete && f->now_ns >= w->next_diff_ns) {
         begin(f, rf_feed_read_floor(f, f->fence_max), true);
     }
