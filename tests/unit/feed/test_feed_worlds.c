@@ -25,7 +25,8 @@
 #define SLOT_NS (400 * RF_MS)
 #define CALM                                                                                       \
     "drop=0 dup=0 reorder=0 stall=0 stall-all=0 half-open=0 close-ws=0 late-reply=0 truncate=0 "   \
-    "garble=0 refuse=0 backlog=0 skew=0 torn=0 lie=0 lie-null=0 idle-ms=0 notify-ms=0 bad58=0"
+    "garble=0 refuse=0 backlog=0 skew=0 torn=0 lie=0 lie-null=0 idle-ms=0 notify-ms=0 bad58=0 "    \
+    "floorless=0"
 
 /** A world. */
 struct world {
@@ -102,6 +103,24 @@ static const struct world worlds[] = {
      .knobs = "keys=60 nodes=2 lag2=6000 close-ws=5",
      .endpoints = 2,
      .net = {.behind_told = 300},
+     TRUE_CHECKS},
+    {.name = "floorless",
+     .knobs = "keys=60 nodes=2 lag2=4000 floorless=300 close-ws=5",
+     .endpoints = 2,
+     TRUE_CHECKS},
+    {.name = "floorless-accounts",
+     .knobs = "keys=60 nodes=2 lag2=4000 floorless=300 close-ws=5",
+     .accounts = 40,
+     .endpoints = 2,
+     TRUE_CHECKS},
+    {.name = "late-notifier",
+     .knobs = "keys=60 notify-ms=800 nodes=2 lag2=4000 close-ws=5",
+     .endpoints = 2,
+     TRUE_CHECKS},
+    {.name = "late-notifier-accounts",
+     .knobs = "keys=60 notify-ms=800 nodes=2 lag2=4000 close-ws=5",
+     .accounts = 40,
+     .endpoints = 2,
      TRUE_CHECKS},
     {.name = "mixed",
      .knobs = "keys=60 nodes=2 lag2=1200 mix=1 close-ws=5",
