@@ -188,13 +188,19 @@ static bool take(struct subscription *s)
     return n == NOTES_AT_ONCE;
 }
 
+static bool over(const struct subscription *s)
+{
+    return s->ended || rf_follow_over(&s->follow) || (s->o->count > 0 && s->told >= s->o->count);
+}
+
 static void follow(struct subscription *s)
 {
     struct rf_follow *f = &s->follow;
-    while (!rf_follow_over(f) && !s->ended && (s->o->count == 0 || s->told < s->o->count)) {
+    while (!over(s)) {
         bool room = rf_follow_room(f);
         bool more = room && take(s);
-        rf_follow_wait(f, room ? rpcfan_sub_fd(s->sub) : -1, more ? 0 : RF_NEVER);
+        if (!over(s))
+            rf_follow_wait(f, room ? rpcfan_sub_fd(s->sub) : -1, more ? 0 : RF_NEVER);
     }
     rf_follow_flush(f);
 }

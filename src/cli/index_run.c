@@ -25,7 +25,7 @@
 #define MARK_NS RF_SEC
 /* How long an account that cannot be decoded has time to be told anew by itself. */
 #define BAD_NS (30 * RF_SEC)
-#define RESTARTS_MAX 10
+#define RESTARTS_MAX 3
 
 static enum rpcfan_err seed(void *arg, const struct rpcfan_known *known, size_t n)
 {
@@ -67,6 +67,11 @@ static size_t find_bad(const struct rf_index *x, const uint8_t key[32])
     return i;
 }
 
+static const char *what_is_bad(enum rpcfan_err rc)
+{
+    return rc == RPCFAN_ETOOBIG ? "it holds more than 64 MiB" : "it is not as accounts are written";
+}
+
 /* What was told of this account is no account. */
 static void note_bad(struct rf_index *x, const struct rpcfan_account_event *ev, enum rpcfan_err rc)
 {
@@ -80,11 +85,11 @@ static void note_bad(struct rf_index *x, const struct rpcfan_account_event *ev, 
         rf_follow_fail(&x->follow, RF_EXIT_CALLS,
                        "%d accounts cannot be decoded, %s among them (%s); try another --encoding, "
                        "or another node",
-                       RF_INDEX_BAD_MAX + 1, key, rpcfan_err_text(rc));
+                       RF_INDEX_BAD_MAX + 1, key, what_is_bad(rc));
         return;
     }
     rf_cli_say("index: account %s at slot %llu cannot be decoded (%s); it will be read again", key,
-               (unsigned long long)ev->slot, rpcfan_err_text(rc));
+               (unsigned long long)ev->slot, what_is_bad(rc));
     if (x->n_bad == 0)
         x->bad_ns = rpcfan_now_ns();
     memcpy(x->bad[x->n_bad++], ev->key, sizeof x->bad[0]);
@@ -171,9 +176,8 @@ static void restart(struct rf_index *x)
         return;
     if (x->count.restarts == RESTARTS_MAX) {
         rf_follow_fail(&x->follow, RF_EXIT_CALLS,
-                       "%zu accounts cannot be decoded, whatever is tried; try another --encoding, "
-                       "or another node",
-                       x->n_bad);
+                       "some accounts cannot be decoded, however often they are read; try another "
+                       "--encoding, or another node");
         return;
     }
     x->count.restarts++;

@@ -172,7 +172,11 @@ enum rf_vwritten rf_vaccount_json(struct rf_validator *v, uint32_t key,
         rf_buf_char(out, ',');
     }
     rf_buf_str(out, "\"data\":");
-    bool fits = put_data(out, p, n, ask->encoding);
+    bool fits = true;
+    if (rf_vchance(&v->fault_rng, v->knobs.bad58))
+        rf_buf_str(out, "\"" BASE58_TOO_LONG "\"");
+    else
+        fits = put_data(out, p, n, ask->encoding);
     if (!ws) {
         rf_buf_str(out, ",\"executable\":false,\"lamports\":");
         rf_buf_u64(out, s->lamports);
