@@ -1,8 +1,9 @@
 /* evm.c - Ethereum feeds: coverage, and which of the two cares for what.
  *
  * Happy path: UP is told once; data goes to heads.c or logs.c, which tells it.
- * Failure modes: the last copy goes DOWN: GAP; a copy comes up again: UP, the gap is filled by calls,
- * FILLED. Where that fails for good there is no FILLED, and the feed goes on from where it can. */
+ * Failure modes: the last copy goes DOWN: GAP; a copy comes up again: UP, the gap is filled by
+ * calls, FILLED. Where that fails for good there is no FILLED, and the feed goes on from where it
+ * can. */
 #include "feed/evm.h"
 
 #include <string.h>
@@ -133,8 +134,8 @@ uint64_t rf_evm_call(struct rf_evm_core *c, const char *method, struct rpcfan_sl
 
 uint64_t rf_evm_wait(struct rf_evm_core *c, uint32_t n)
 {
-    return RF_EVM_FIRST_WAIT_NS / 2 + rf_backoff_full_jitter(RF_EVM_FIRST_WAIT_NS,
-                                                             RF_EVM_LONGEST_WAIT_NS, n, &c->rng);
+    return RF_EVM_FIRST_WAIT_NS / 2 +
+           rf_backoff_full_jitter(RF_EVM_FIRST_WAIT_NS, RF_EVM_LONGEST_WAIT_NS, n, &c->rng);
 }
 
 static void note_up(struct rf_evm *e, const struct rf_note *n, uint64_t now_ns)
@@ -173,10 +174,8 @@ static void note_down(struct rf_evm *e, const struct rf_note *n, uint64_t now_ns
 
 static void note_refused(struct rf_evm *e, const struct rf_note *n)
 {
-    struct rf_evm_told t = {.kind = RPCFAN_NOTE_END,
-                            .endpoint = n->endpoint,
-                            .json = n->json,
-                            .blob = n->blob};
+    struct rf_evm_told t = {
+        .kind = RPCFAN_NOTE_END, .endpoint = n->endpoint, .json = n->json, .blob = n->blob};
     e->core.over = true;
     e->core.up[0] = e->core.up[1] = false;
     rf_evm_tell(&e->core, &t);
@@ -189,10 +188,8 @@ static void note_data(struct rf_evm *e, const struct rf_note *n, uint64_t now_ns
     } else if (e->logs != NULL) {
         rf_logs_data(e->logs, n, now_ns);
     } else {
-        struct rf_evm_told t = {.kind = RPCFAN_NOTE_DATA,
-                                .endpoint = n->endpoint,
-                                .json = n->json,
-                                .blob = n->blob};
+        struct rf_evm_told t = {
+            .kind = RPCFAN_NOTE_DATA, .endpoint = n->endpoint, .json = n->json, .blob = n->blob};
         rf_evm_tell(&e->core, &t);
     }
 }

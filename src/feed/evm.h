@@ -50,16 +50,16 @@ struct rf_evm_ops {
 struct rf_evm_options {
     const char *method;         /* "eth_subscribe" */
     struct rpcfan_slice params; /* raw JSON array; copied where it is kept */
-    uint32_t margin;        /* logs: blocks before the last one seen that are read again; default 32 */
-    uint32_t depth;         /* heads: a fork deeper than this is not followed; default 64 */
-    uint64_t keep_bytes;    /* logs: texts of the newest ones, that may be taken back; 16 MiB */
-    uint64_t held_bytes;    /* logs: what comes while a gap is being filled; 16 MiB */
-    uint64_t settle_ns;     /* logs: the gap is read a second time after so long, since the node that
-                               answered may have been behind; default 4 s; RF_NEVER: not */
-    uint64_t poll_ns;       /* logs: between looks at the head, which bound what a gap can hold;
-                               default 60 s; RF_NEVER: not */
-    uint64_t timeout_ns;    /* of calls; default 30 s */
-    uint64_t seed;          /* of jitter */
+    uint32_t margin;     /* logs: blocks before the last one seen that are read again; default 32 */
+    uint32_t depth;      /* heads: a fork deeper than this is not followed; default 64 */
+    uint64_t keep_bytes; /* logs: texts of the newest ones, that may be taken back; 16 MiB */
+    uint64_t held_bytes; /* logs: what comes while a gap is being filled; 16 MiB */
+    uint64_t settle_ns;  /* logs: the gap is read a second time after so long, since the node that
+                            answered may have been behind; default 4 s; RF_NEVER: not */
+    uint64_t poll_ns;    /* logs: between looks at the head, which bound what a gap can hold;
+                            default 60 s; RF_NEVER: not */
+    uint64_t timeout_ns; /* of calls; default 30 s */
+    uint64_t seed;       /* of jitter */
     const struct rf_log *log; /* may be NULL */
     const char *name;         /* for log lines; borrowed; NULL: "" */
 };

@@ -226,8 +226,7 @@ static void fetch_hash(struct rf_heads *h, const uint8_t hash[RF_EVM_HASH])
     memcpy(f->hash, hash, RF_EVM_HASH);
     h->n_fetches = 1;
     h->n_got = 0;
-    f->token =
-        rf_evm_call(h->core, "eth_getBlockByHash", (struct rpcfan_slice){b.data, b.len});
+    f->token = rf_evm_call(h->core, "eth_getBlockByHash", (struct rpcfan_slice){b.data, b.len});
 }
 
 static void fetch_numbers(struct rf_heads *h, uint64_t from)
@@ -333,8 +332,8 @@ static bool advance(struct rf_heads *h, uint64_t now_ns)
     } else if (w.k < CHAIN_MAX && w.to != UINT32_MAX) {
         done = adopt(h, &w);
     } else if (h->failures >= FAILURES || (w.k > 0 && h->n > 0 && is_too_deep(h, &w))) {
-        done = begin_anew(h, &w, h->failures >= FAILURES ? "a block cannot be had"
-                                                         : "a fork goes too deep");
+        done = begin_anew(
+            h, &w, h->failures >= FAILURES ? "a block cannot be had" : "a fork goes too deep");
         h->failures = done ? 0 : h->failures;
         if (done && w.k == 0)
             h->has_goal = false;
@@ -424,8 +423,8 @@ static bool take_block(struct rf_heads *h, const struct rf_feed_answer *a, const
 {
     if (a->err != RPCFAN_OK || is_null(a->json) || !rf_evm_read_header(a->json, head))
         return false;
-    if (f != NULL && (f->by_hash ? memcmp(head->hash, f->hash, RF_EVM_HASH) != 0
-                                 : head->number != f->number))
+    if (f != NULL &&
+        (f->by_hash ? memcmp(head->hash, f->hash, RF_EVM_HASH) != 0 : head->number != f->number))
         return false;
     if (find(h, head->hash) != UINT32_MAX || find_orphan(h, head->hash) != NULL)
         return true;

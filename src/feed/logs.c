@@ -115,11 +115,8 @@ void rf_logs_free(struct rf_logs *l)
 static void tell(struct rf_logs *l, struct rpcfan_slice json, struct rf_blob *blob, uint64_t block,
                  uint32_t endpoint)
 {
-    struct rf_evm_told t = {.kind = RPCFAN_NOTE_DATA,
-                            .json = json,
-                            .blob = blob,
-                            .block = block,
-                            .endpoint = endpoint};
+    struct rf_evm_told t = {
+        .kind = RPCFAN_NOTE_DATA, .json = json, .blob = blob, .block = block, .endpoint = endpoint};
     rf_evm_tell(l->core, &t);
 }
 
@@ -179,8 +176,7 @@ static void hear(struct rf_logs *l, struct rpcfan_slice json, struct rf_blob *bl
 /* The block of a log is no more, and nobody has said so. @return false when out of memory. */
 static bool take_back(struct rf_logs *l, struct rf_kept_log *it)
 {
-    struct rf_blob *blob =
-        rf_evm_take_back((struct rpcfan_slice){it->text, it->len}, &it->log);
+    struct rf_blob *blob = rf_evm_take_back((struct rpcfan_slice){it->text, it->len}, &it->log);
     if (blob == NULL)
         return false;
     l->core->count.removed++;
@@ -405,8 +401,7 @@ static void poll(struct rf_logs *l)
 static void answer_poll(struct rf_logs *l, const struct rf_feed_answer *a, uint64_t now_ns)
 {
     uint64_t head;
-    bool known = a->err == RPCFAN_OK && rf_evm_read_u64(a->json, &head) &&
-                 rf_evm_covered(l->core);
+    bool known = a->err == RPCFAN_OK && rf_evm_read_u64(a->json, &head) && rf_evm_covered(l->core);
     l->poll_token = 0;
     if (known)
         see(l, head);

@@ -34,8 +34,8 @@ bool rf_members_next(struct rf_members *m)
     }
     uint64_t at = m->scan.start;
     m->tok = tok;
-    if (tok <= RF_TOK_ERROR || ((tok == RF_TOK_OBJECT || tok == RF_TOK_ARRAY) &&
-                                next_token(m, 1) <= RF_TOK_ERROR)) {
+    if (tok <= RF_TOK_ERROR ||
+        ((tok == RF_TOK_OBJECT || tok == RF_TOK_ARRAY) && next_token(m, 1) <= RF_TOK_ERROR)) {
         m->bad = true;
         return false;
     }

@@ -126,8 +126,8 @@ static void v_write_head(struct rf_buf *b, const struct v_block *x, const struct
 
 static void v_write_log(struct rf_buf *b, const struct v_block *x, uint32_t index, bool removed)
 {
-    rf_buf_printf(b, "{\"address\":\"0xabc\",\"topics\":[],\"data\":\"0x%u\",\"blockNumber\":",
-                  index);
+    rf_buf_printf(b,
+                  "{\"address\":\"0xabc\",\"topics\":[],\"data\":\"0x%u\",\"blockNumber\":", index);
     rf_evm_write_u64(b, x->number);
     rf_buf_str(b, ",\"blockHash\":");
     rf_evm_write_hash(b, x->hash);
@@ -380,8 +380,8 @@ static void v_start_with(struct vworld *v, bool heads, uint64_t seed, struct rf_
     v_set_tip(v, v_new_block(v, 0));
     v_mine(v, 0, 5);
     o->method = "eth_subscribe";
-    o->params = heads ? (struct rpcfan_slice){h, sizeof h - 1}
-                      : (struct rpcfan_slice){l, sizeof l - 1};
+    o->params =
+        heads ? (struct rpcfan_slice){h, sizeof h - 1} : (struct rpcfan_slice){l, sizeof l - 1};
     o->seed = seed;
     v->e = rf_evm_new(o, &ops, v->now);
     assert_non_null(v->e);
@@ -483,6 +483,7 @@ static void v_check(struct vworld *v)
     }
     static bool stands[V_BLOCKS];
     memset(stands, 0, sizeof stands);
+    stands[0] = true;
     for (uint32_t at = v->tip; at != 0; at = v->block[at].parent)
         stands[at] = true;
     for (uint32_t i = 0; i < v->n; i++)

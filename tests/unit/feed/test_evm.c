@@ -22,8 +22,8 @@ static void test_kinds(void **state)
         {"logsSubscribe", "[\"logs\"]", RF_EVM_NONE},
     };
     for (size_t i = 0; i < RF_COUNT(rows); i++)
-        assert_int_equal(rf_evm_kind(rows[i].method, (struct rpcfan_slice){rows[i].params,
-                                                                           strlen(rows[i].params)}),
+        assert_int_equal(rf_evm_kind(rows[i].method,
+                                     (struct rpcfan_slice){rows[i].params, strlen(rows[i].params)}),
                          rows[i].kind);
 }
 
@@ -332,8 +332,7 @@ static void test_others_are_passed_on_and_refusals_end_it(void **state)
 {
     (void)state;
     static const char params[] = "[\"newPendingTransactions\"]";
-    struct rf_evm_options o = {.method = "eth_subscribe",
-                               .params = {params, sizeof params - 1}};
+    struct rf_evm_options o = {.method = "eth_subscribe", .params = {params, sizeof params - 1}};
     struct rf_evm_ops ops = {v, v_call, v_tell};
     memset(v, 0, sizeof *v);
     v->e = rf_evm_new(&o, &ops, 0);
