@@ -16,6 +16,11 @@ void rpcfan_endpoint_options_init(struct rpcfan_endpoint_options *o)
         .connect_timeout_ms = 3000,
         .idle_ms = 15000,
         .learn = 1,
+        .ws_conns = 8,
+        .ws_subs = 100,
+        .ws_per_s = 50,
+        .ws_bytes = 64 * 1024 * 1024,
+        .ws_ping_ms = 15000,
     };
 }
 
@@ -84,8 +89,8 @@ struct rpcfan_endpoint_options *rf_endpoint_options_copy(const struct rpcfan_end
     copy->weights = NULL;
     copy->n_limits = copy->n_weights = 0;
     copy->account = NULL;
-    const char **field[] = {&copy->name,  &copy->url,        &copy->unix_socket,
-                            &copy->proxy, &copy->jwt_secret, &copy->cacert};
+    const char **field[] = {&copy->name,       &copy->url,    &copy->unix_socket, &copy->proxy,
+                            &copy->jwt_secret, &copy->cacert, &copy->ws_url};
     size_t done = 0;
     bool ok = copy_headers(copy, o);
     while (done < RF_COUNT(field) && ok)
@@ -117,5 +122,6 @@ void rf_endpoint_options_free(struct rpcfan_endpoint_options *o)
     free_const(o->proxy);
     free_const(o->jwt_secret);
     free_const(o->cacert);
+    free_const(o->ws_url);
     rf_free(o);
 }

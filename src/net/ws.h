@@ -51,6 +51,10 @@ struct rf_ws_options {
  */
 enum rpcfan_err rf_ws_new(const struct rf_ws_options *o, struct rf_ws **out,
                           struct rpcfan_error *err);
+/** Whether an endpoint can have WebSockets at all. @param why out, may be NULL: static words why
+ * not.
+ */
+bool rf_ws_has(const struct rf_ws *w, uint32_t endpoint, const char **why);
 /** Connect. @param session the caller's name for it, not used before. Events follow on later turns;
  * cannot fail otherwise. */
 void rf_ws_open(struct rf_ws *w, uint32_t endpoint, uint64_t session);
