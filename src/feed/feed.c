@@ -30,6 +30,8 @@
  *   RF_FEED_JUMP             10,000    an hour: further on, the next slot has to agree
  *   RF_FEED_LEAP             512       a notification's slot is not above the slot feed's
  *   RF_FEED_TIMEOUT_NS       60 s      of a read, its tries included
+ *   RF_FEED_REST_NS          2 s       between two walks; twice as long, up to 10 minutes, while
+ *                                      what cannot be read is told again and again
  *
  * Called by client/feed.c and sim/vfeed*.c. Touches the world only through its rf_feed_ops. */
 #include <stdarg.h>
@@ -203,7 +205,8 @@ void rf_feed_start(struct rf_feed *f, uint64_t now_ns)
     f->started = true;
     f->idle_ns = now_ns;
     f->sweep_due_ns = f->audit_due_ns = now_ns;
-    f->walk.next_diff_ns = RF_NEVER;
+    f->walk.next_diff_ns = f->walk.redo = RF_NEVER;
+    f->walk.rest_ns = RF_FEED_REST_NS;
     /* Nothing is complete yet: all of it holds the watermark at 0. */
     for (uint32_t i = 0; i < f->n_units; i++) {
         if (f->program)

@@ -18,7 +18,6 @@
 #define LIMIT_MOST 10000
 #define PAGE_BYTES (2u << 20) /* pages shorter than that may be longer */
 #define TRIES 4
-#define REST_NS (2 * RF_SEC) /* between two walks */
 #define REFUSED_NS (30 * RF_SEC)
 #define DIFF_KEYS 50000 /* more are compared more rarely */
 
@@ -50,6 +49,8 @@ static void rewind_walk(struct rf_feed *f)
 static void begin(struct rf_feed *f, uint64_t floor, bool diff)
 {
     struct rf_feed_walk *w = &f->walk;
+    if (f->now_ns - w->ended_ns > 2 * w->rest_ns)
+        w->rest_ns = RF_FEED_REST_NS;
     w->busy = true;
     w->diff = diff;
     w->floor = floor;
@@ -131,6 +132,10 @@ static void finish(struct rf_feed *f)
         for (uint32_t i = 0; i < f->n_units; i++)
             rf_feed_cover_read(f, i, slot);
     }
+    if (!w->diff && w->redo != RF_NEVER && !f->once) {
+        rf_feed_cover_again(f, "something was lost during the walk");
+        w->redo = RF_NEVER;
+    }
     end(f);
 }
 
@@ -161,7 +166,7 @@ void rf_feed_walk_step(struct rf_feed *f)
     if (!w->busy && f->n_incomplete > 0) {
         uint64_t floor = wanted_floor(f);
         if (floor != 0 && f->now_ns >= w->due_ns &&
-            (w->ended_ns == 0 || f->now_ns >= w->ended_ns + REST_NS))
+            (w->ended_ns == 0 || f->now_ns >= w->ended_ns + w->rest_ns))
             begin(f, floor, false);
     } else if (!w->busy && f->complete && f->now_ns >= w->next_diff_ns) {
         begin(f, rf_feed_read_floor(f, f->fence_max), true);
@@ -183,7 +188,7 @@ uint64_t rf_feed_walk_deadline(const struct rf_feed *f)
     if (f->n_incomplete > 0)
         return wanted_floor(f) == 0 ? RF_NEVER
                : w->ended_ns == 0   ? w->due_ns
-                                    : rf_max_u64(w->due_ns, w->ended_ns + REST_NS);
+                                    : rf_max_u64(w->due_ns, w->ended_ns + w->rest_ns);
     return f->complete ? w->next_diff_ns : RF_NEVER;
 }
 
