@@ -74,17 +74,18 @@ bool rf_feed_cover_slot(struct rf_feed *f, uint64_t slot)
 
 bool rf_feed_cover_data(struct rf_feed *f, struct rf_feed_session *s, uint64_t slot)
 {
-    uint64_t known = rf_max_u64(s->heard, f->tip), *d = s->data;
+    uint64_t known = rf_max_u64(s->heard, f->tip);
     uint32_t i = 0;
     if (slot == 0 || known == 0 || slot > known + RF_FEED_LEAP)
         return false;
     f->tip = rf_max_u64(f->tip, slot);
-    while (i < RF_FEED_DATA_RING && d[i] > slot)
+    while (i < RF_FEED_DATA_RING && s->data[i].slot > slot)
         i++;
-    if (i == RF_FEED_DATA_RING || d[i] == slot)
+    if (i == RF_FEED_DATA_RING || s->data[i].slot == slot)
         return true;
-    memmove(&d[i + 1], &d[i], (RF_FEED_DATA_RING - 1 - i) * sizeof d[0]);
-    d[i] = slot;
+    memmove(&s->data[i + 1], &s->data[i], (RF_FEED_DATA_RING - 1 - i) * sizeof s->data[0]);
+    s->data[i].slot = slot;
+    s->data[i].first_ns = f->now_ns;
     if (i == 0 && !f->once)
         rf_feed_cover_all(f);
     return true;
@@ -92,12 +93,16 @@ bool rf_feed_cover_data(struct rf_feed *f, struct rf_feed_session *s, uint64_t s
 
 /* A connection tells slot after slot. The first notification of a later slot says that all of the
  * slots before that it had something to tell of have been told: the highest of those, with a margin
- * for what a proxy reorders. Where nothing happens, what is a root was told long ago. */
-static uint64_t heard_by(const struct rf_feed_session *s)
+ * in slots and in time for what a proxy reorders. Where nothing happens, what is a root was told
+ * long ago. */
+static uint64_t heard_by(const struct rf_feed *f, const struct rf_feed_session *s)
 {
-    for (uint32_t i = 1; i < RF_FEED_DATA_RING; i++) {
-        if (s->data[i] + RF_FEED_MARGIN <= s->data[0])
-            return rf_max_u64(s->root, s->data[i]);
+    uint64_t later = 0; /* the highest slot that has been known for a while */
+    for (uint32_t i = 0; i < RF_FEED_DATA_RING && s->data[i].slot != 0; i++) {
+        if (later >= s->data[i].slot + RF_FEED_MARGIN)
+            return rf_max_u64(s->root, s->data[i].slot);
+        if (f->now_ns - s->data[i].first_ns >= RF_FEED_SETTLE_NS)
+            later = rf_max_u64(later, s->data[i].slot);
     }
     return s->root;
 }
@@ -107,8 +112,8 @@ uint64_t rf_feed_cover_of(const struct rf_feed *f, const struct rf_feed_session 
     if (f->commitment == RPCFAN_PROCESSED)
         return s->root; /* what is above may be taken back */
     if (f->commitment == RPCFAN_FINALIZED)
-        return rf_min_u64(heard_by(s), rf_max_u64(s->named, s->root));
-    return heard_by(s);
+        return rf_min_u64(heard_by(f, s), rf_max_u64(s->named, s->root));
+    return heard_by(f, s);
 }
 
 void rf_feed_cover_all(struct rf_feed *f)
@@ -118,7 +123,7 @@ void rf_feed_cover_all(struct rf_feed *f)
         if (f->session[i]->fenced == 0)
             continue;
         covered = rf_min_u64(covered, rf_feed_cover_of(f, f->session[i]));
-        heard = rf_min_u64(heard, heard_by(f->session[i]));
+        heard = rf_min_u64(heard, heard_by(f, f->session[i]));
     }
     if (covered == RF_NEVER)
         return;

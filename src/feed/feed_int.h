@@ -17,7 +17,8 @@
 #define RF_FEED_LEGS 4
 #define RF_FEED_ROWS_OUT 256 /* items of one answer that are looked at between two checks */
 #define RF_FEED_MARGIN 2
-#define RF_FEED_DATA_RING 8
+#define RF_FEED_DATA_RING 16
+#define RF_FEED_SETTLE_NS (500 * RF_MS)
 #define RF_FEED_JUMP 10000
 #define RF_FEED_LEAP 512
 #define RF_FEED_LANE_NS RF_SEC
@@ -34,8 +35,9 @@ struct rf_feed_session {
     uint64_t root;  /* highest root that it told in slot notes */
     uint64_t named; /* highest root that its root feed named */
     uint64_t claim; /* a slot that nobody believed yet */
-    uint64_t
-        data[RF_FEED_DATA_RING]; /* the highest different slots of its notifications, falling */
+    struct {
+        uint64_t slot, first_ns; /* first_ns: when the first came */
+    } data[RF_FEED_DATA_RING];   /* the highest different slots of its notifications, falling */
     uint32_t fenced;             /* legs with a fence */
     struct rf_link waiting;      /* legs that wait for their fence, in order */
 };
@@ -85,7 +87,8 @@ enum rf_feed_mode {
 
 /** A walk over all accounts of the program. */
 struct rf_feed_walk {
-    bool busy, diff;            /* diff: the keys alone, to find what the stream did not tell */
+    bool busy, diff; /* diff: the keys alone, to find what the stream did not tell */
+    bool second;     /* likewise, behind what has changed since the gap: what has gone in it */
     bool paused, lower, broken; /* lower: a row is from before the floor; broken: one is lost */
     enum rf_feed_mode mode;
     uint32_t id;                     /* marks the accounts that it saw */

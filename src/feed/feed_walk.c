@@ -53,6 +53,7 @@ static void begin(struct rf_feed *f, uint64_t floor, bool diff)
         w->rest_ns = RF_FEED_REST_NS;
     w->busy = true;
     w->diff = diff;
+    w->second = false;
     w->floor = floor;
     w->hold = w->since_slot = RF_NEVER;
     w->tries = 0;
@@ -125,8 +126,13 @@ static void end(struct rf_feed *f)
 static void finish(struct rf_feed *f)
 {
     struct rf_feed_walk *w = &f->walk;
-    if (w->since_slot == 0)
-        rf_feed_row_absent(f);
+    if (w->since_slot != 0) { /* that was what changed; now what is there at all */
+        w->since_slot = 0;
+        w->second = true;
+        rewind_walk(f);
+        return;
+    }
+    rf_feed_row_absent(f);
     if (!w->diff) {
         uint64_t slot = w->slot_min == RF_NEVER ? w->floor : w->slot_min;
         for (uint32_t i = 0; i < f->n_units; i++)
@@ -206,6 +212,7 @@ static void next_mode(struct rf_feed *f)
              f->filter.n == RF_FILTERS);
     w->tries = 0;
     w->since_slot = 0;
+    w->second = false;
     w->due_ns = f->now_ns;
     if (w->mode >= RF_FEED_MODES) {
         w->mode = RF_FEED_WHOLE;
@@ -220,8 +227,9 @@ static void next_mode(struct rf_feed *f)
 static void wrong_params(struct rf_feed *f)
 {
     struct rf_feed_walk *w = &f->walk;
-    if (w->since_slot != 0) {
+    if (w->since_slot != 0 || w->second) { /* all of it, then */
         w->since_slot = 0;
+        w->second = false;
         rewind_walk(f);
     } else if (w->mode == RF_FEED_WHOLE && !w->diff && ++w->tries >= 2) {
         char why[160];
