@@ -73,7 +73,7 @@ _rpcfan() {
         word="--listen --script --solana --knobs --program --logs --reorg --ws --for --access-log --check --print-port --quiet --help --family
             --chain-id --head --block-time --churn --seed --latency --transit --workers
             --rate --concurrency --batch-max --body-max --response-max --range-max --inputs-max --keepalive
-            --answer --track --fault"
+            --answer --track --fault --solana --knobs --ws --program --reorg --logs"
         ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$word" -- "$cur")

@@ -90,7 +90,12 @@ static enum rpcfan_err copy_endpoints(rpcfan_client_t *c, const struct rpcfan_op
                 rf_endpoint_options_copy(&o->networks[i].endpoints[k]);
             if (copy == NULL)
                 return RPCFAN_ENOMEM;
-            c->endpoint[c->n_endpoints++] = copy;
+            c->endpoint[c->n_endpoints] = copy;
+            if (copy->name == NULL)
+                copy->name = rf_strdup(rf_core_endpoint_name(c->core, c->n_endpoints));
+            c->n_endpoints++;
+            if (copy->name == NULL)
+                return RPCFAN_ENOMEM;
         }
     }
     return RPCFAN_OK;

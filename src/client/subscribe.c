@@ -73,6 +73,17 @@ static bool is_data(const struct note_item *it)
     return it->note.kind == RPCFAN_NOTE_DATA;
 }
 
+/* An item left the queue untaken. With the lock held. */
+static void gone(rpcfan_sub_t *s, struct rf_queue_item *out, bool conflated)
+{
+    struct note_item *it = RF_CONTAINER(out, struct note_item, item);
+    s->count.conflated += conflated && is_data(it);
+    s->count.dropped += !conflated && is_data(it);
+    s->untold += !conflated;
+    s->count.waiting -= is_data(it);
+    free_item(it);
+}
+
 /* With the lock held. @return false where it must wait outside (RPCFAN_BLOCK). */
 static bool enqueue(rpcfan_sub_t *s, struct note_item *it)
 {
@@ -80,17 +91,10 @@ static bool enqueue(rpcfan_sub_t *s, struct note_item *it)
     enum rf_queue_added how = rf_queue_add(&s->queue, &it->item, &out);
     if (how == RF_QUEUE_FULL)
         return false;
-    if (out != NULL) {
-        struct note_item *gone = RF_CONTAINER(out, struct note_item, item);
-        if (how == RF_QUEUE_CONFLATED) {
-            s->count.conflated += is_data(gone);
-        } else {
-            s->count.dropped += is_data(gone);
-            s->untold++;
-        }
-        s->count.waiting -= is_data(gone);
-        free_item(gone);
-    }
+    if (out != NULL)
+        gone(s, out, how == RF_QUEUE_CONFLATED);
+    while ((out = rf_queue_evict(&s->queue)) != NULL)
+        gone(s, out, false);
     rf_bell_set(&s->bell, true);
     return true;
 }

@@ -206,9 +206,11 @@ static void resume_streams(rpcfan_client_t *c)
     struct rf_link *l;
     while ((l = rf_list_shift(&now)) != NULL) {
         const struct rf_call *call = &RF_CONTAINER(l, struct rpcfan_result, resume)->call;
+        /* One that is answered may be put back and taken again as soon as the lock is free. */
+        struct rf_exchange *ex = call->state == RF_CALL_SENT ? call->ex : NULL;
         pthread_mutex_unlock(&in->lock);
-        if (call->state == RF_CALL_SENT)
-            rf_http_resume(c->http, call->ex);
+        if (ex != NULL)
+            rf_http_resume(c->http, ex);
         pthread_mutex_lock(&in->lock);
     }
     pthread_mutex_unlock(&in->lock);

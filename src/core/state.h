@@ -55,6 +55,7 @@ struct rf_endpoint {
     char *name; /* owned */
     uint32_t id, index, priority;
     uint32_t in_flight, in_flight_max;
+    uint32_t streams;    /* of those in flight */
     uint32_t batch_cost; /* what a batch costs over its members, in calls */
     uint64_t timeout_ns;
     struct rf_gate gate;

@@ -108,8 +108,8 @@ static bool enter(struct rf_queue *q, struct rf_queue_item *it, struct rf_link *
     if (!rf_heap_push(&q->by_since, &it->order, it->since))
         return false;
     it->next_same = NULL;
+    grow(q); /* it is not on the list yet: what is there is hashed again */
     rf_list_before(at, &it->link);
-    grow(q);
     if (has_key(q, it))
         hash_in(q, it);
     count_in(q, it);

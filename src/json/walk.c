@@ -110,12 +110,14 @@ bool rf_walk_member(struct rpcfan_slice object, const char *key, size_t len,
                     struct rpcfan_slice *value)
 {
     struct rf_walk w;
-    struct rpcfan_slice name;
+    struct rpcfan_slice name, found;
     if (!rf_walk_enter(&w, object, '{'))
         return false;
-    while (rf_walk_name(&w, &name) && rf_walk_value(&w, value)) {
-        if (name.len == len && memcmp(name.data, key, len) == 0)
+    while (rf_walk_name(&w, &name) && rf_walk_value(&w, &found)) {
+        if (name.len == len && memcmp(name.data, key, len) == 0) {
+            *value = found;
             return true;
+        }
     }
     return false;
 }

@@ -21,8 +21,8 @@ bool rf_walk_element(struct rf_walk *w, struct rpcfan_slice *value);
 bool rf_walk_name(struct rf_walk *w, struct rpcfan_slice *name);
 /** The value at this place. @return false where the text ends before it does. */
 bool rf_walk_value(struct rf_walk *w, struct rpcfan_slice *out);
-/** A member's value in an object; false where it is absent. @param key `len` bytes, without
- * escapes. */
+/** A member's value in an object; false, and `value` is left alone, where it is absent. @param key
+ * `len` bytes, without escapes. */
 bool rf_walk_member(struct rpcfan_slice object, const char *key, size_t len,
                     struct rpcfan_slice *value);
 /** rf_walk_member() with a key that is a literal. */

@@ -340,10 +340,11 @@ static void step(struct rf_ws_conn *c)
             dial_next(c);
         break;
     case RF_WS_S_CLOSING:
-        if (c->kill && c->wsi != NULL) {
-            c->kill = false;
+        if (c->kill && c->wsi != NULL)
             rf_ws_kill(c);
-        }
+        else if (c->farewell && c->wsi != NULL)
+            rf_ws_farewell(c);
+        c->kill = c->farewell = false;
         break;
     case RF_WS_S_OVER:
         rf_log(c->w->o.log, RPCFAN_LOG_INFO, "RF-WS-CLOSED ep=%s session=%llu status=%d why=\"%s\"",

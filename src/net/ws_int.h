@@ -103,6 +103,8 @@ struct rf_ws_conn {
     bool kill;      /* to be cut on the next turn */
     bool lost;      /* the rest of this message is thrown away */
     bool want_ping;
+    bool farewell;   /* our close frame is to be sent on the next turn */
+    bool close_sent; /* or has been */
     bool paused;
     unsigned unanswered; /* pings */
     uint64_t heard_ms;   /* loop time of the last bytes from the peer */
@@ -168,6 +170,10 @@ void rf_ws_tell(struct rf_ws_conn *c, enum rf_ws_kind kind, struct rf_blob *blob
 /** Let libwebsockets connect to c->address. On failure rf_ws_gone() was called. May run callbacks:
  * only from a turn of the loop. */
 void rf_ws_dial(struct rf_ws_conn *c);
+/** Send a close frame and have libwebsockets wait for the answer. Only outside of its callbacks:
+ * told to close inside one, 4.1.6 as Debian builds it closes twice, and so before the frame has
+ * gone. */
+void rf_ws_farewell(struct rf_ws_conn *c);
 /** Cut a connection at once. Only outside of libwebsockets' callbacks. */
 void rf_ws_kill(struct rf_ws_conn *c);
 /** libwebsockets looks at its timers and polls again: after each call that was made to it outside
@@ -180,7 +186,8 @@ bool rf_ws_context_end(struct rf_ws *w);
 
 /** A part of a message. */
 void rf_ws_part(struct rf_ws_conn *c, const void *data, size_t len);
-/** Write one thing: a ping, a text or the close frame. @return as a libwebsockets callback. */
+/** Write one thing: a ping or a text, or have the close frame sent. @return as a libwebsockets
+ * callback. */
 int rf_ws_write(struct rf_ws_conn *c);
 /** The peer's close frame: status and words. @param in code and reason, as libwebsockets has
  * them. */

@@ -34,28 +34,28 @@
 #define SPARE_FDS 8 /* that the making of a context may need */
 #define FD_TRIES 16 /* numbers kept back where they are taken in the loop */
 
-/* libwebsockets has one log for the process: off while any of our contexts lives. */
+/* What libwebsockets has once for the process: its log, which is off while any of our contexts
+ * lives, and SIGPIPE, which it has ignored. */
 static struct {
     pthread_mutex_t lock;
     unsigned users;
-    int before;
-} lws_log = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    int level; /* of the log before */
+} process = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
+/* Under the lock. */
 static void mute(struct rf_ws *w, bool on)
 {
     if (w->muted == on)
         return;
     w->muted = on;
-    pthread_mutex_lock(&lws_log.lock);
-    if (on && lws_log.users++ == 0) {
-        lws_log.before = 0;
+    if (on && process.users++ == 0) {
+        process.level = 0;
         for (int level = LLL_ERR; level < 1 << LLL_COUNT; level <<= 1)
-            lws_log.before |= lwsl_visible(level) ? level : 0;
+            process.level |= lwsl_visible(level) ? level : 0;
         lws_set_log_level(0, NULL);
-    } else if (!on && --lws_log.users == 0) {
-        lws_set_log_level(lws_log.before, NULL);
+    } else if (!on && --process.users == 0) {
+        lws_set_log_level(process.level, NULL);
     }
-    pthread_mutex_unlock(&lws_log.lock);
 }
 
 struct search {
@@ -239,13 +239,15 @@ static bool make_context(struct rf_ws *w, const char **why)
         .uid = -1,
     };
     struct sigaction pipe_before;
+    pthread_mutex_lock(&process.lock);
     mute(w, true);
     sigaction(SIGPIPE, NULL, &pipe_before);
     w->ctx = lws_create_context(&info);
     sigaction(SIGPIPE, &pipe_before, NULL);
+    mute(w, w->ctx != NULL);
+    pthread_mutex_unlock(&process.lock);
     if (w->ctx != NULL)
         return true;
-    mute(w, false);
     *why = "libwebsockets could not be set up (package libwebsockets-evlib-uv?)";
     return false;
 }
@@ -350,6 +352,13 @@ void rf_ws_dial(struct rf_ws_conn *c)
     rf_ws_gone(c);
 }
 
+void rf_ws_farewell(struct rf_ws_conn *c)
+{
+    lws_close_reason(c->wsi, LWS_CLOSE_STATUS_NORMAL, NULL, 0);
+    lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
+    rf_ws_wake(c->w);
+}
+
 void rf_ws_kill(struct rf_ws_conn *c)
 {
     int fd = lws_get_socket_fd(c->wsi);
@@ -373,7 +382,9 @@ bool rf_ws_context_end(struct rf_ws *w)
     uv_walk(w->o.loop, look_at, &s);
     if (s.found > 0)
         return false;
+    pthread_mutex_lock(&process.lock);
     lws_context_destroy(w->ctx); /* clears w->ctx */
     mute(w, false);
+    pthread_mutex_unlock(&process.lock);
     return true;
 }

@@ -113,8 +113,11 @@ int rf_ws_write(struct rf_ws_conn *c)
         if (write_text(c) != 0)
             return -1;
     } else if (c->state == RF_WS_S_CLOSING) {
-        lws_close_reason(c->wsi, LWS_CLOSE_STATUS_NORMAL, NULL, 0);
-        return -1;
+        if (c->close_sent) /* it asks again while it waits for the answer */
+            return 0;
+        c->close_sent = c->farewell = true;
+        rf_ws_soon(c);
+        return 0;
     }
     if (c->want_ping || !rf_list_empty(&c->texts) || c->state == RF_WS_S_CLOSING)
         lws_callback_on_writable(c->wsi);

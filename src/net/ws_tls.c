@@ -12,10 +12,13 @@
  * Failure modes: a cacert file that is not one ends the connection with words that say so. */
 #include "net/ws_int.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* Of the write that is under way in this thread. */
 static _Thread_local struct {
@@ -94,6 +97,33 @@ static void begin_handshake(const SSL *ssl, int where, int result)
     }
 }
 
+/* Whether a directory has certificates under the hash of their names ("5ed36f99.0"). */
+static bool is_hashed(const char *dir)
+{
+    bool found = false;
+    DIR *d = opendir(dir);
+    for (struct dirent *e; d != NULL && !found && (e = readdir(d)) != NULL;)
+        found = strlen(e->d_name) == 10 && strcmp(e->d_name + 8, ".0") == 0;
+    if (d != NULL)
+        closedir(d);
+    return found;
+}
+
+/* The system's certificates. Reading all of them takes 20 ms, and the loop would stand still: from
+ * a hashed directory OpenSSL takes the one that it needs. */
+static bool trust_system(SSL_CTX *ctx)
+{
+    const char *file = getenv(X509_get_default_cert_file_env());
+    const char *dir = getenv(X509_get_default_cert_dir_env());
+    if (file != NULL)
+        return SSL_CTX_set_default_verify_paths(ctx) == 1;
+    if (dir == NULL)
+        dir = X509_get_default_cert_dir();
+    if (is_hashed(dir))
+        return SSL_CTX_load_verify_dir(ctx, dir) == 1;
+    return SSL_CTX_set_default_verify_paths(ctx) == 1;
+}
+
 bool rf_ws_tls_init(struct rf_ws_ep *ep, const char **why)
 {
     if (ep->ssl != NULL)
@@ -109,7 +139,7 @@ bool rf_ws_tls_init(struct rf_ws_ep *ep, const char **why)
         *why = "cacert file not usable";
         ok = SSL_CTX_load_verify_file(ctx, ep->o->cacert) == 1;
     } else {
-        ok = SSL_CTX_set_default_verify_paths(ctx) == 1;
+        ok = trust_system(ctx);
     }
     if (!ok) {
         SSL_CTX_free(ctx);

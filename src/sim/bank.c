@@ -229,7 +229,7 @@ bool rf_bank_on_chain(const struct rf_bank *bank, uint64_t slot)
 }
 
 /* Whether a version is of the bank's chain. Farther back than the bits reach all is rooted. */
-static bool of_chain(const struct rf_bank *bank, const struct rf_bank_state *s)
+bool rf_banks_of_chain(const struct rf_bank *bank, const struct rf_bank_state *s)
 {
     if (s->slot <= bank->slot && bank->slot - s->slot >= RF_BANK_SPAN)
         return !s->orphan;
@@ -241,7 +241,7 @@ const struct rf_bank_state *rf_banks_state(const struct rf_banks *b, const struc
 {
     const struct rf_bank_key *k = &b->key[key];
     for (uint32_t i = k->n; i-- > 0;)
-        if (of_chain(bank, &k->version[i]))
+        if (rf_banks_of_chain(bank, &k->version[i]))
             return &k->version[i];
     return NULL;
 }
@@ -258,7 +258,7 @@ bool rf_banks_held(const struct rf_banks *b, const struct rf_bank *bank, uint32_
 {
     const struct rf_bank_key *k = &b->key[key];
     for (uint32_t i = k->n; i-- > 0;) {
-        if (!of_chain(bank, &k->version[i]))
+        if (!rf_banks_of_chain(bank, &k->version[i]))
             continue;
         if (is(arg, &k->version[i]))
             return true;

@@ -88,6 +88,8 @@ void rf_banks_set_floor(struct rf_banks *b, uint64_t slot);
 struct rf_bank *rf_banks_get(const struct rf_banks *b, uint64_t slot);
 /** Whether the bank of `slot` is `bank` or an ancestor of it; slots that had none are not. */
 bool rf_bank_on_chain(const struct rf_bank *bank, uint64_t slot);
+/** Whether a version is of a bank's chain: the bank or an ancestor wrote it. */
+bool rf_banks_of_chain(const struct rf_bank *bank, const struct rf_bank_state *s);
 /** An account in a bank. @return borrowed until the next write; NULL: nothing ever wrote it. Closed
  * accounts are states with no lamports. */
 const struct rf_bank_state *rf_banks_state(const struct rf_banks *b, const struct rf_bank *bank,

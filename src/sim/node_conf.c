@@ -14,7 +14,7 @@
 #define WORKERS_MAX 4096
 #define RULES_MAX 256 /* lines of one kind */
 #define SLOT_NS (400 * RF_MS)
-#define WS_QUEUE_MAX (UINT64_C(64) << 20)
+#define WS_QUEUE_MAX (UINT64_C(256) << 20) /* agave's */
 
 /** Takes the words of its directive into `conf`. */
 typedef void reader(struct rf_node_conf *conf, struct rf_node_words *w);

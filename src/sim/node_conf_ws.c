@@ -164,11 +164,14 @@ void rf_node_conf_reorg(struct rf_node_conf *conf, struct rf_node_words *w)
 
 void rf_node_conf_logs(struct rf_node_conf *conf, struct rf_node_words *w)
 {
-    conf->chain.logs = (uint32_t)need_number(w, "a number of logs", 1, LOGS_MAX);
-    conf->chain.log_addresses = (uint32_t)rf_node_words_u64(w, "addresses", 4) & UINT32_MAX;
-    conf->chain.log_topics = (uint32_t)rf_node_words_u64(w, "topics", 4) & UINT32_MAX;
-    if (conf->chain.log_addresses == 0 || conf->chain.log_topics == 0)
-        rf_node_words_fail(w, "addresses= and topics=: want 1 or more");
+    uint64_t n = need_number(w, "a number of logs", 1, LOGS_MAX);
+    uint64_t addresses = rf_node_words_u64(w, "addresses", 4);
+    uint64_t topics = rf_node_words_u64(w, "topics", 4);
+    if (addresses == 0 || topics == 0 || addresses > UINT32_MAX || topics > UINT32_MAX)
+        rf_node_words_fail(w, "addresses= and topics=: want 1 to 4294967295");
+    conf->chain.logs = (uint32_t)n;
+    conf->chain.log_addresses = (uint32_t)addresses;
+    conf->chain.log_topics = (uint32_t)topics;
 }
 
 void rf_node_conf_solana(struct rf_node_conf *conf, struct rf_node_words *w)

@@ -322,6 +322,9 @@ void rf_node_validator_receive(struct rf_node *node, struct rf_node_ws *ws,
 /** Answer a call over HTTP where the validator has its method. @return false: it has not. */
 bool rf_node_validator_call(struct rf_node *node, const struct rf_node_member *m,
                             enum rf_node_answer *answer);
+/** Answer a call that steers the node (node_control.c). @return false: its method is another. */
+bool rf_node_control(struct rf_node *node, const struct rf_node_member *m,
+                     enum rf_node_answer *answer);
 /** Let time pass, and set the timer of the next thing. */
 void rf_node_validator_run(struct rf_node *node, uint64_t now_ns);
 /** Change knobs. @return false: they are wrong, and nothing changed. */

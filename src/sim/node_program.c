@@ -7,6 +7,7 @@
 #include "sim/node_program.h"
 
 #include <openssl/evp.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/base58.h"
@@ -124,8 +125,8 @@ void rf_program_account(const struct rf_node_program_conf *p, uint64_t i, uint64
 /* What a call about the program needs. */
 struct ask {
     const struct rf_node_program_conf *p;
-    struct rpcfan_slice first, config; /* params */
-    uint64_t slot, writes, slice_at, slice_len;
+    struct rpcfan_slice first, config;                /* params */
+    uint64_t slot, writes, slice_at, slice_len, most; /* most: addresses in one call */
     struct rf_buf *out;
 };
 
@@ -179,13 +180,15 @@ static enum rf_node_answer multiple_accounts(struct ask *a)
         return rf_node_bad_param(a->out, 0, "want an array of addresses");
     context(a);
     rf_buf_char(a->out, '[');
-    for (unsigned i = 0; rf_node_items_next(&keys, &key); i++) {
+    for (uint64_t i = 0; rf_node_items_next(&keys, &key); i++) {
         if (i > 0)
             rf_buf_char(a->out, ',');
-        if (i >= ADDRESSES_MAX || !one_account(a, key)) {
+        if (i >= a->most || !one_account(a, key)) {
+            char text[80];
+            snprintf(text, sizeof text, "Too many inputs provided; max %llu",
+                     (unsigned long long)a->most);
             a->out->len = start;
-            return wrong(a->out, i < ADDRESSES_MAX ? "Invalid param: WrongSize"
-                                                   : "Too many inputs provided; max 100");
+            return wrong(a->out, i < a->most ? "Invalid param: WrongSize" : text);
         }
     }
     rf_buf_str(a->out, "]}");
@@ -270,7 +273,9 @@ bool rf_node_program_call(struct rf_node *node, const struct rf_node_member *m,
                     .config = rf_node_param(m->params, 1),
                     .slot = rf_node_chain_at(node, w->now_ns).head,
                     .slice_len = UINT64_MAX,
+                    .most = node->conf->chain.inputs_max,
                     .out = &w->body};
+    a.most = a.most == 0 ? ADDRESSES_MAX : a.most;
     a.writes = rf_program_writes(a.p, rf_time_sub(w->now_ns, node->conf->began_ns));
     struct rpcfan_slice slice = rf_node_field(a.config, "dataSlice");
     if (slice.len > 0 && (!rf_node_number(rf_node_field(slice, "offset"), &a.slice_at) ||

@@ -165,6 +165,8 @@ static enum rf_node_answer execute(struct rf_node *node, const struct rf_node_me
         return amend(node, m, RF_NODE_RESULT, at);
     }
     enum rf_node_answer answer;
+    if (rf_node_control(node, m, &answer))
+        return answer;
     if (node->validator != NULL && rf_node_validator_call(node, m, &answer))
         return amend(node, m, answer, at);
     if (conf->program.n > 0 && rf_node_program_call(node, m, &answer))
@@ -241,6 +243,8 @@ struct rf_node_chain rf_node_chain_at(const struct rf_node *node, uint64_t now_n
 {
     struct rf_node_chain chain = node->conf->chain;
     chain.base = chain.head;
+    if (node->validator != NULL)
+        chain.family = 0; /* its methods are the validator's, and sim_* */
     if (node->conf->block_ns > 0)
         chain.head += rf_time_sub(now_ns, node->began_ns) / node->conf->block_ns;
     return chain;

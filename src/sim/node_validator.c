@@ -137,34 +137,11 @@ void rf_node_validator_receive(struct rf_node *node, struct rf_node_ws *ws,
     arm(node);
 }
 
-/* Knobs from outside, for programs that are not tests in C. */
-static enum rf_node_answer set_knobs(struct rf_node *node, const struct rf_node_member *m)
-{
-    struct rf_buf *out = &node->work.body;
-    struct rpcfan_slice text = rf_node_param(m->params, 0);
-    struct rpcfan_error err = {0};
-    if (text.len < 2 || text.data[0] != '"' || memchr(text.data, '\\', text.len) != NULL)
-        return rf_node_bad_param(out, 0, "want knobs as a string");
-    char *copy = rf_memdup(text.data + 1, text.len - 2);
-    bool good = copy != NULL && rf_node_validator_set(node, copy, &err);
-    rf_free(copy);
-    if (!good) {
-        rf_node_error(out, -32602, err.text, NULL);
-        return RF_NODE_ERROR;
-    }
-    rf_buf_str(out, "true");
-    return RF_NODE_RESULT;
-}
-
 bool rf_node_validator_call(struct rf_node *node, const struct rf_node_member *m,
                             enum rf_node_answer *answer)
 {
     struct rf_node_work *w = &node->work;
     struct rf_validator_answer a = {.json = &w->body};
-    if (m->method.len == 9 && memcmp(m->method.data, "sim_knobs", 9) == 0) {
-        *answer = set_knobs(node, m);
-        return true;
-    }
     if (!rf_validator_has(m->method))
         return false;
     rf_validator_run(node->validator, w->now_ns);

@@ -162,7 +162,8 @@ bool rf_node_subscribe(struct rf_node *node, const struct rf_node_member *m,
     size_t i = 0;
     while (i < RF_COUNT(methods) && !is(m->method, methods[i].name))
         i++;
-    if (i == RF_COUNT(methods) || (methods[i].family & node->conf->chain.family) == 0 ||
+    if (i == RF_COUNT(methods) || node->validator != NULL ||
+        (methods[i].family & node->conf->chain.family) == 0 ||
         (methods[i].family == RF_NODE_SOLANA && node->conf->program.n == 0))
         return false;
     if (node->work.ws == NULL)

@@ -172,7 +172,11 @@ enum rf_vwritten rf_vaccount_json(struct rf_validator *v, uint32_t key,
         rf_buf_char(out, ',');
     }
     rf_buf_str(out, "\"data\":");
-    bool fits = put_data(out, p, n, ask->encoding);
+    bool fits = true;
+    if (rf_vchance(&v->fault_rng, v->knobs.bad58))
+        rf_buf_str(out, "\"" BASE58_TOO_LONG "\"");
+    else
+        fits = put_data(out, p, n, ask->encoding);
     if (!ws) {
         rf_buf_str(out, ",\"executable\":false,\"lamports\":");
         rf_buf_u64(out, s->lamports);
@@ -273,7 +277,7 @@ static const char *read_filters(struct rpcfan_slice json, struct rf_vask *ask)
 
 bool rf_vask_filters(struct rpcfan_slice filters, struct rf_vask *ask)
 {
-    ask->n_filters = 0;
+    *ask = (struct rf_vask){0};
     return read_filters(filters, ask) == NULL;
 }
 

@@ -39,12 +39,12 @@ struct rf_vknobs {
     /* its nodes */
     uint64_t nodes, lag, lag2, notify_ms, backlog, backlog_ms, mix;
     /* reads */
-    uint64_t inputs, latency_ms, scan_max, v2, page_max, page_short, page_empty, zstd, skew, torn,
-        lie, lie_null;
+    uint64_t inputs, latency_ms, scan_max, scan_rows, scan_bytes, v2, page_max, page_short,
+        page_empty, zstd, skew, torn, lie, lie_null;
     /* subscriptions */
     uint64_t inbound, ws_batch, subs_max, refuse, drop, dup, reorder, reorder_ms, stall, stall_all,
         half_open, close_ws, close_frame, late_reply, late_reply_ms, id_reuse, truncate, garble,
-        idle_ms;
+        idle_ms, bad58;
 };
 
 /** Take knobs as text. @return 0 or RPCFAN_ECONFIG, with the knob's name. */

@@ -58,8 +58,10 @@ static const struct {
     {"inputs", AT(inputs), 100, 1, 100000, "keys that getMultipleAccounts takes"},
     {"latency-ms", AT(latency_ms), 0, 0, 600000, "service time of a call"},
     {"scan-max", AT(scan_max), 0, 0, ANY, "accounts that getProgramAccounts scans; 0: any number"},
+    {"scan-rows", AT(scan_rows), 0, 0, ANY, "rows of its answer, after the filters; 0: any number"},
+    {"scan-bytes", AT(scan_bytes), 0, 0, ANY, "bytes of data in its answer (-32012); 0: any"},
     {"v2", AT(v2), 1, 0, 1, "0: there is no getProgramAccountsV2"},
-    {"page-max", AT(page_max), 10000, 1, ANY, "rows of its pages"},
+    {"page-max", AT(page_max), 10000, 1, ANY, "rows of its pages, whatever limit is asked for"},
     {"page-short", AT(page_short), 0, 0, 1000, "chance that a page has fewer"},
     {"page-empty", AT(page_empty), 0, 0, 999, "chance that it has none, though more follow"},
     {"zstd", AT(zstd), 0, 0, 1, "1: base64+zstd is known"},
@@ -88,6 +90,7 @@ static const struct {
     {"id-reuse", AT(id_reuse), 0, 0, 1, "1: ids of ended subscriptions are given again"},
     {"truncate", AT(truncate), 0, 0, 1000, "chance that a frame is cut"},
     {"garble", AT(garble), 0, 0, 1000, "chance that a frame is no JSON"},
+    {"bad58", AT(bad58), 0, 0, 1000, "chance that an account's data is the text of a base58 error"},
     {"idle-ms", AT(idle_ms), 0, 0, ANY / RF_MS / 2, "silence that ends a connection; 0: none"},
 };
 

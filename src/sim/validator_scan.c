@@ -8,6 +8,7 @@
 #include "sim/validator_int.h"
 
 #define PAGE_DEFAULT 1000
+#define PAGE_MOST 10000 /* more is refused */
 
 /* A scan under way. */
 struct scan {
@@ -18,7 +19,7 @@ struct scan {
     uint64_t said;
     size_t start; /* of the answer in `out` */
     uint16_t owner;
-    uint64_t rows;
+    uint64_t rows, bytes; /* so far */
 };
 
 static bool begin(struct scan *s, uint32_t node, struct rpcfan_slice params)
@@ -45,6 +46,7 @@ static bool row(struct scan *s, uint32_t key, const struct rf_bank_state *state)
     const struct rf_bank_key *k = &s->v->banks.key[key];
     if (s->rows++ > 0)
         rf_buf_char(s->out, ',');
+    s->bytes += s->ask.cut.on ? rf_min_u64(s->ask.cut.length, state->size) : state->size;
     rf_buf_str(s->out, "{\"account\":");
     enum rf_vwritten w = rf_vaccount_json(s->v, key, state, &s->ask, false, s->out);
     rf_buf_str(s->out, ",\"pubkey\":\"");
@@ -62,24 +64,41 @@ static bool too_long(struct scan *s)
                           NULL);
 }
 
-/* Refused by the number of accounts that the program owns, before the filters are looked at. */
-static bool refused(struct scan *s)
+static bool too_many(struct scan *s, uint64_t n)
 {
-    struct rf_vask all = {.n_filters = 0};
-    uint64_t n = 0;
     char text[128];
-    if (s->v->knobs.scan_max == 0)
-        return false;
-    for (uint32_t key = 0; key < s->v->banks.n_keys; key++)
-        n += rf_vaccount_match(s->v, key, rf_banks_state(&s->v->banks, s->bank, key), s->owner,
-                               &all);
-    if (n <= s->v->knobs.scan_max)
-        return false;
+    s->out->len = s->start;
     snprintf(text, sizeof text,
              "Too many accounts requested (%llu pubkeys), Please use getProgramAccountsV2 with "
              "pagination",
              (unsigned long long)n);
     return rf_vhttp_error(s->out, -32600, text, NULL);
+}
+
+/* Refused by the number of accounts that the program owns, before the filters are looked at. */
+static bool refused(struct scan *s)
+{
+    struct rf_vask all = {.n_filters = 0};
+    uint64_t n = 0;
+    if (s->v->knobs.scan_max == 0)
+        return false;
+    for (uint32_t key = 0; key < s->v->banks.n_keys; key++)
+        n += rf_vaccount_match(s->v, key, rf_banks_state(&s->v->banks, s->bank, key), s->owner,
+                               &all);
+    return n > s->v->knobs.scan_max && too_many(s, n);
+}
+
+/* Refused by what the answer holds by now. */
+static bool over(struct scan *s)
+{
+    const struct rf_vknobs *k = &s->v->knobs;
+    if (k->scan_rows > 0 && s->rows > k->scan_rows)
+        return too_many(s, s->rows);
+    if (k->scan_bytes == 0 || s->bytes <= k->scan_bytes)
+        return false;
+    s->out->len = s->start;
+    return rf_vhttp_error(s->out, -32012,
+                          "scan aborted: accumulated scan results exceeded the limit", NULL);
 }
 
 bool rf_vscan_program(struct rf_validator *v, uint32_t node, struct rpcfan_slice params,
@@ -101,6 +120,8 @@ bool rf_vscan_program(struct rf_validator *v, uint32_t node, struct rpcfan_slice
         }
         if (!row(&s, key, state))
             return too_long(&s);
+        if (over(&s))
+            return true;
     }
     rf_buf_str(out, s.ask.with_context ? "]}" : "]");
     return false;
@@ -141,7 +162,7 @@ bool rf_vscan_pages(struct rf_validator *v, uint32_t node, struct rpcfan_slice p
         return true;
     if (!page_start(&s, &key))
         return rf_vhttp_error(out, -32602, "Invalid params: invalid paginationKey", NULL);
-    if (s.ask.limit > v->knobs.page_max)
+    if (s.ask.limit > PAGE_MOST)
         return rf_vhttp_error(out, -32602, "Invalid params: limit is too large", NULL);
     uint64_t most = page_rows(&s);
     if (s.ask.with_context)

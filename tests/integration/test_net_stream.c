@@ -459,8 +459,9 @@ static void test_stream_stopped_is_not_silent(void **state)
 
 static void turn_until_stopped(struct stage *g)
 {
-    while (g->stopped == NULL)
+    while (g->stopped == NULL && g->n.done == 0)
         uv_run(&g->n.loop, UV_RUN_ONCE);
+    assert_non_null(g->stopped);
 }
 
 static void test_stream_abort_while_stopped(void **state)

@@ -9,9 +9,7 @@
 
 #include <cmocka.h>
 
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
-
+#include "certs.h"
 #include "nettest.h"
 #include "rawserver.h"
 
@@ -19,38 +17,9 @@
 #define ANSWER "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"0x10\"}"
 #define HOST "node.test"
 
-static char ca_file[64];
+static char ca_file[CERTS_FILE];
 static SSL_CTX *server_ctx;
 static char seen_name[64]; /* SNI of the last handshake */
-
-static void add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
-{
-    X509V3_CTX ctx;
-    X509V3_set_ctx(&ctx, issuer, cert, NULL, NULL, 0);
-    X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
-    assert_non_null(e);
-    assert_int_equal(X509_add_ext(cert, e, -1), 1);
-    X509_EXTENSION_free(e);
-}
-
-static X509 *make_cert(const char *name, EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key)
-{
-    X509 *cert = X509_new();
-    X509_set_version(cert, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(cert), issuer == NULL ? 1 : 2);
-    X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
-    X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
-    X509_set_pubkey(cert, key);
-    X509_NAME *subject = X509_get_subject_name(cert);
-    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
-    X509_set_issuer_name(cert, X509_get_subject_name(issuer != NULL ? issuer : cert));
-    if (issuer == NULL)
-        add_extension(cert, cert, NID_basic_constraints, "critical,CA:TRUE");
-    else
-        add_extension(cert, issuer, NID_subject_alt_name, "DNS:" HOST);
-    assert_true(X509_sign(cert, issuer_key, EVP_sha256()) > 0);
-    return cert;
-}
 
 static int note_name(SSL *ssl, int *alert, void *arg)
 {
@@ -64,22 +33,8 @@ static int note_name(SSL *ssl, int *alert, void *arg)
 static int make_certificates(void **state)
 {
     (void)state;
-    EVP_PKEY *ca_key = EVP_EC_gen("P-256"), *key = EVP_EC_gen("P-256");
-    X509 *ca = make_cert("test CA", ca_key, NULL, ca_key);
-    X509 *cert = make_cert(HOST, key, ca, ca_key);
-    snprintf(ca_file, sizeof ca_file, "/tmp/rpcfan-ca-%ld.pem", (long)getpid());
-    FILE *f = fopen(ca_file, "w");
-    assert_non_null(f);
-    assert_int_equal(PEM_write_X509(f, ca), 1);
-    fclose(f);
-    server_ctx = SSL_CTX_new(TLS_server_method());
-    assert_int_equal(SSL_CTX_use_certificate(server_ctx, cert), 1);
-    assert_int_equal(SSL_CTX_use_PrivateKey(server_ctx, key), 1);
+    server_ctx = certs_make("DNS:" HOST, ca_file);
     SSL_CTX_set_tlsext_servername_callback(server_ctx, note_name);
-    X509_free(cert);
-    X509_free(ca);
-    EVP_PKEY_free(key);
-    EVP_PKEY_free(ca_key);
     return 0;
 }
 

@@ -14,15 +14,20 @@
 #include "wsserver.h"
 #include "wstest.h"
 
+/* @param arg  NULL, or where to note the code of the client's close frame and what came after. */
 static void serve_echo(struct raw_conn *c, void *arg)
 {
-    (void)arg;
+    int *after = arg;
     char text[8192];
     if (!wss_accept(c))
         return;
     for (int head; (head = wss_read(c, text, sizeof text)) >= 0;) {
         if (head == WS_CLOSE) {
             wss_close(c, 1000, "");
+            if (after != NULL)
+                after[0] = (unsigned char)text[0] << 8 | (unsigned char)text[1];
+            if (after != NULL)
+                after[1] = wss_read(c, text, sizeof text);
             return;
         }
         wss_frame(c, (unsigned)head, text, strlen(text));
@@ -33,7 +38,8 @@ static void test_echo_and_close(void **state)
 {
     (void)state;
     struct wst t;
-    struct raw_server *s = wst_serve(&t, serve_echo, NULL);
+    int after[2] = {0, 0};
+    struct raw_server *s = wst_serve(&t, serve_echo, after);
     wst_connect(&t, 1);
     wst_until_opened(&t, 1);
     wst_send(&t, 1, "one");
@@ -49,6 +55,74 @@ static void test_echo_and_close(void **state)
     assert_true(t.s[1].retry_after_ns == RF_NEVER);
     wst_fini(&t);
     raw_stop(s);
+    assert_int_equal(after[0], 1000); /* one close frame with a code, and nothing behind it */
+    assert_int_equal(after[1], -1);
+}
+
+/* The request as it came, and each part where it belongs. */
+static void serve_request(struct raw_conn *c, void *arg)
+{
+    if (!wss_accept(c))
+        return;
+    snprintf(arg, 4096, "%s", c->request);
+    wss_text(c, "seen");
+    wss_drain(c);
+}
+
+static void test_handshake_request(void **state)
+{
+    (void)state;
+    static const char *const headers[] = {"X-Key: abc", "Content-Type: application/json"};
+    struct wst t;
+    char seen[4096], want[128];
+    struct raw_server *s = raw_start(&(struct raw_options){.serve = serve_request, .arg = seen});
+    wst_init(&t, NULL);
+    t.o.headers = headers;
+    t.o.n_headers = 2;
+    t.o.jwt_secret = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+    t.o.url = "http://unused.test/";
+    wst_url(&t, "ws://127.0.0.1:%u/v2/secretkey?k=othersecret", raw_port(s));
+    wst_open(&t);
+    wst_connect(&t, 1);
+    wst_until(&t, &t.s[1].messages, 1);
+    assert_true(strncmp(seen, "GET /v2/secretkey?k=othersecret HTTP/1.1\r\n", 42) == 0);
+    snprintf(want, sizeof want, "\r\nHost: 127.0.0.1:%u\r\n", raw_port(s));
+    assert_non_null(strstr(seen, want));
+    assert_non_null(strstr(seen, "\r\nX-Key: abc\r\n"));
+    assert_non_null(strstr(seen, "\r\nUser-Agent: rpcfan/" RPCFAN_VERSION "\r\n"));
+    assert_non_null(strstr(seen, "\r\nAuthorization: Bearer eyJ"));
+    assert_null(strstr(seen, "Origin")); /* geth refuses those that it does not know */
+    assert_null(strstr(seen, "Content-Type"));
+    wst_fini(&t);
+    assert_non_null(strstr(t.logged, "RF-WS-CLOSED ep=node session=1"));
+    assert_null(strstr(t.logged, "secret")); /* URLs hold keys */
+    assert_null(strstr(t.logged, "127.0.0.1"));
+    raw_stop(s);
+}
+
+static void test_nothing_adds_up(void **state)
+{
+    (void)state;
+    struct wst t;
+    unsigned handles = 0, fds = 0;
+    struct raw_server *s = wst_serve(&t, serve_echo, NULL);
+    for (unsigned i = 1; i <= 200; i++) {
+        memset(&t.s[1], 0, sizeof t.s[1]);
+        wst_connect(&t, 1);
+        wst_until_opened(&t, 1);
+        wst_close(&t, 1);
+        wst_until_closed(&t, 1);
+        raw_wait_closed(s, i);
+        if (i == 1) {
+            handles = net_count_handles(t.loop);
+            fds = net_count_fds();
+        }
+    }
+    assert_int_equal(net_count_handles(t.loop), handles);
+    assert_int_equal(net_count_fds(), fds);
+    wst_fini(&t);
+    raw_stop(s);
+    assert_int_equal(net_count_fds(), t.fds - 1); /* the server's, open when they were counted */
 }
 
 #define BIG (14u * 1024 * 1024)
@@ -323,8 +397,16 @@ static void serve_ending(struct raw_conn *c, void *arg)
         wss_close(c, e->code, e->reason);
         wss_drain(c);
     } else if (e->reset) {
+        char text[64];
+        wss_read(c, text, sizeof text);
         raw_reset(c);
     }
+}
+
+static void send_on_message(struct wst *t, const struct rf_ws_event *ev)
+{
+    if (ev->kind == RF_WS_MESSAGE)
+        rf_ws_send(t->ws, ev->session, "x", 1);
 }
 
 static void check_ending(unsigned code, const char *reason, const char *why)
@@ -332,6 +414,7 @@ static void check_ending(unsigned code, const char *reason, const char *why)
     struct wst t;
     struct ending e = {code, reason, code == 0 && reason != NULL, false};
     struct raw_server *s = wst_serve(&t, serve_ending, &e);
+    t.on_event = send_on_message;
     wst_connect(&t, 1);
     wst_until_closed(&t, 1);
     assert_int_equal(t.s[1].opened, 1);
@@ -356,12 +439,6 @@ static void test_close_codes(void **state)
     check_ending(4001, "own", "closed by the peer");
     check_ending(0, NULL, "connection lost");
     check_ending(0, "reset", "connection lost");
-}
-
-static void send_on_message(struct wst *t, const struct rf_ws_event *ev)
-{
-    if (ev->kind == RF_WS_MESSAGE)
-        rf_ws_send(t->ws, ev->session, "x", 1);
 }
 
 static void test_close_code_in_two_pieces(void **state)
@@ -629,6 +706,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_echo_and_close),
+        cmocka_unit_test(test_handshake_request),
+        cmocka_unit_test(test_nothing_adds_up),
         cmocka_unit_test(test_14_mb_in_one_frame),
         cmocka_unit_test(test_14_mb_in_many_frames),
         cmocka_unit_test(test_over_the_cap),

@@ -26,12 +26,20 @@ static void test_options_init_sets_what_the_header_says(void **state)
     assert_int_equal(e.timeout_ms, 15000);
     assert_null(e.headers);
     assert_int_equal(e.tls_insecure, 0);
+    assert_null(e.ws_url);
+    assert_int_equal(e.ws_conns, 8);
+    assert_int_equal(e.ws_subs, 100);
+    assert_int_equal(e.ws_per_s, 50);
+    assert_int_equal(e.ws_bytes, 64 * 1024 * 1024);
+    assert_int_equal(e.ws_ping_ms, 15000);
+    assert_int_equal(e.ws_lifetime_ms, 0);
 }
 
 static void test_options_copy_owns_its_strings(void **state)
 {
     (void)state;
-    char text[6][16] = {"name", "url", "socket", "proxy", "secret", "ca"}, header[16] = "A: b";
+    char text[7][16] = {"name", "url", "socket", "proxy", "secret", "ca", "ws"};
+    char header[16] = "A: b";
     const char *headers[] = {header};
     struct rpcfan_endpoint_options o;
     rpcfan_endpoint_options_init(&o);
@@ -41,6 +49,7 @@ static void test_options_copy_owns_its_strings(void **state)
     o.proxy = text[3];
     o.jwt_secret = text[4];
     o.cacert = text[5];
+    o.ws_url = text[6];
     o.headers = headers;
     o.n_headers = 1;
     struct rpcfan_endpoint_options *copy = rf_endpoint_options_copy(&o);
@@ -53,6 +62,7 @@ static void test_options_copy_owns_its_strings(void **state)
     assert_string_equal(copy->proxy, "proxy");
     assert_string_equal(copy->jwt_secret, "secret");
     assert_string_equal(copy->cacert, "ca");
+    assert_string_equal(copy->ws_url, "ws");
     assert_string_equal(copy->headers[0], "A: b");
     assert_int_equal(copy->timeout_ms, o.timeout_ms);
     rf_endpoint_options_free(copy);
@@ -65,7 +75,7 @@ static void test_options_copy_survives_each_failed_allocation(void **state)
     static const char *const headers[] = {"A: b", "C: d"};
     struct rpcfan_endpoint_options o, *copy = NULL;
     rpcfan_endpoint_options_init(&o);
-    o.name = o.url = o.unix_socket = o.proxy = o.jwt_secret = o.cacert = "text";
+    o.name = o.url = o.unix_socket = o.proxy = o.jwt_secret = o.cacert = o.ws_url = "text";
     o.headers = headers;
     o.n_headers = 2;
     uint64_t k = 0;
@@ -75,7 +85,7 @@ static void test_options_copy_survives_each_failed_allocation(void **state)
         rf_alloc_fail_at(0);
         assert_true(k < 100);
     }
-    assert_int_equal(k, 1 + 1 + 2 + 6 + 1);
+    assert_int_equal(k, 1 + 1 + 2 + 7 + 1);
     rf_endpoint_options_free(copy);
 }
 

@@ -316,6 +316,29 @@ static void test_stream_is_no_latency_sample(void **state)
     end(&b, &t);
 }
 
+/* Endpoints that have not answered yet get one exchange at a time, but not for as long as a stream
+ * takes. */
+static void test_stream_does_not_hold_up_others(void **state)
+{
+    (void)state;
+    static const char *const script[] = {ROWS};
+    struct told t = {.script = script, .n_script = 1};
+    struct bench b;
+    start(&b, &t, 2);
+    t.delay_ns = 10 * RF_SEC;
+    begin(&b);
+    ask(&b, RF_NEVER);
+    ask(&b, RF_NEVER);
+    bench_run(&b, RF_SEC);
+    assert_int_equal(bench_ep(&b, 0)->streams + bench_ep(&b, 1)->streams, 2);
+    bench_calls(&b, 5, "getSlot", 2 * RF_SEC);
+    bench_run(&b, RF_SEC);
+    assert_int_equal(b.answered, 5);
+    bench_run(&b, 20 * RF_SEC);
+    assert_int_equal(bench_ep(&b, 0)->streams + bench_ep(&b, 1)->streams, 0);
+    end(&b, &t);
+}
+
 /* A call without a deadline must not end the list of those that rise: the heap would take all. */
 static void test_stream_leaves_deadlines_cheap(void **state)
 {
@@ -349,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_stream_deadline_aborts),
         cmocka_unit_test(test_stream_close_now_aborts),
         cmocka_unit_test(test_stream_is_no_latency_sample),
+        cmocka_unit_test(test_stream_does_not_hold_up_others),
         cmocka_unit_test(test_stream_leaves_deadlines_cheap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
