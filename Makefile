@@ -160,9 +160,10 @@ integration: all $(INT_BIN) $(EXAMPLE_BIN) ## over loopback sockets against the 
 check: tests-build ## all tests that need nothing but Debian's packages
 	$(Q)scripts/run-tests check $(UNIT_BIN) $(SCEN_BIN) $(INT_BIN) $(INT_SH)
 
-real: all ## against a real Ethereum node (anvil, from npm)
+real: all ## against real nodes: Ethereum (anvil) and a Solana runtime (LiteSVM), from npm
 	$(Q)scripts/install-deps --real
 	$(Q)tests/real/run
+	$(Q)tests/real/solana/run
 
 peers: all ## the same calls by viem, ethers and rpcfan (viem and ethers from npm)
 	$(Q)scripts/install-deps --real

@@ -319,10 +319,20 @@ struct rpcfan_element {
 };
 
 /**
- * Told each element of the array that is `result`, `result.value` or `result.accounts`, as it
- * arrives; memory stays flat, however long the answer is. The call's own completion follows, with
- * an empty result. Such a call goes alone, to one endpoint, with no cap on the answer, and its
- * timeout is that between two pieces. Thread: the loop thread; must not block.
+ * Told each element of the array that is `result`, `result.value`, `result.accounts` or
+ * `result.value.accounts`, as it arrives; memory stays flat, however long the answer is. The call's
+ * own completion follows, with what surrounds the array as its result, and the array empty in it:
+ * {"context":{"slot":5},"value":[]}. Where the answer holds no such array its result is whole, as
+ * of any call. What elements say counts once the completion is RPCFAN_OK.
+ *
+ * Such a call goes alone, to one endpoint at a time, whatever the policy. The answer has no cap;
+ * the endpoint's `response_bytes` is that of one element. The endpoint's `timeout_ms` is for the
+ * time between two pieces, a stop not counted. The network's deadline does not hold: it ends by
+ * `timeout_ms` or `deadline_ns` of the request, or not at all.
+ *
+ * May call whatever rpcfan_call_cb may. None follows the completion; after rpcfan_cancel() some
+ * still may. Thread: the loop thread; must not block.
+ * @param arg  rpcfan_request.arg.
  * @return 0 to go on; not 0: read no further before rpcfan_resume().
  */
 typedef int (*rpcfan_element_cb)(const struct rpcfan_element *element, void *arg);
@@ -334,10 +344,10 @@ struct rpcfan_request {
     const char *method;   /**< NUL-terminated, not empty */
     const char *params;   /**< raw JSON array or object, validated and copied; NULL: none */
     size_t params_len;    /**< bytes of params; 0: NUL-terminated */
-    uint64_t timeout_ms;  /**< relative deadline; 0: the network's */
+    uint64_t timeout_ms;  /**< relative deadline; 0: the network's, or with `element` none */
     uint64_t deadline_ns; /**< absolute deadline on rpcfan_now_ns(); 0: none; the earlier counts */
     rpcfan_call_cb cb;    /**< exactly one of cb and cq */
-    void *arg;            /**< passed to cb; rpcfan_result_arg() */
+    void *arg;            /**< passed to cb and element; rpcfan_result_arg() */
     rpcfan_cq_t *cq;
     enum rpcfan_policy policy; /**< 0: the network's */
     uint32_t quorum;           /**< 0: the network's */
@@ -373,8 +383,9 @@ RPCFAN_API enum rpcfan_err rpcfan_call_wait(rpcfan_client_t *client,
  */
 RPCFAN_API void rpcfan_cancel(rpcfan_client_t *client, rpcfan_call_id id);
 
-/** Go on with a streamed call whose element callback asked to stop. No effect on others. Thread:
- * any. Returns at once. */
+/** Go on with a streamed call whose element callback asked to stop: once for each stop. No effect
+ * on others. A stopped call ends by its deadline, rpcfan_cancel() or RPCFAN_CLOSE_NOW; the softer
+ * closes wait for it. Thread: any, the element callback included. Returns at once. */
 RPCFAN_API void rpcfan_resume(rpcfan_client_t *client, rpcfan_call_id id);
 
 /** 0, RPCFAN_ERPC where the node answered with an error object, or why there is no answer. */

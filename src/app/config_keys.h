@@ -16,6 +16,7 @@
 enum rf_config_kind {
     RF_CONFIG_NAME,        /* letters, digits, . _ -: const char * */
     RF_CONFIG_URL,         /* http(s)://host...: const char * */
+    RF_CONFIG_WS_URL,      /* ws(s)://host..., or "" for none: const char * */
     RF_CONFIG_PROXY,       /* a URL, or "" for none: const char * */
     RF_CONFIG_PATH,        /* a file, relative to the configuration's directory: const char * */
     RF_CONFIG_SECRET,      /* 64 hex digits: const char * */
@@ -62,6 +63,7 @@ enum rf_config_kind {
     X(split, SPLIT, split, 0, 0, RF_CONFIG_MAY)                                                    \
     X(hedge, PERCENT, hedge_percent, 0, RF_HEDGE_MAX, RF_CONFIG_MAY)                               \
     X(join, BOOL, join, 0, 0, RF_CONFIG_MAY)                                                       \
+    X(gather, BOOL, gather, 0, 0, RF_CONFIG_MAY)                                                   \
     X(lag_max, U32, lag_max, 0, 1000000, RF_CONFIG_MAY)
 
 /* What a provider's profile may hold too. */
@@ -76,7 +78,13 @@ enum rf_config_kind {
     X(connect_timeout, MS, connect_timeout_ms, 1, RF_DAY_MS, RF_CONFIG_MAY)                        \
     X(idle, MS, idle_ms, 0, RF_DAY_MS, RF_CONFIG_MAY)                                              \
     X(start, U32, start_per_s, 0, RF_START_MAX, RF_CONFIG_MAY)                                     \
-    X(learn, BOOL, learn, 0, 0, RF_CONFIG_MAY)
+    X(learn, BOOL, learn, 0, 0, RF_CONFIG_MAY)                                                     \
+    X(ws_conns, U32, ws_conns, 1, 1024, RF_CONFIG_MAY)                                             \
+    X(ws_subs, U32, ws_subs, 1, 1000000, RF_CONFIG_MAY)                                            \
+    X(ws_per_s, U32, ws_per_s, 1, 100000, RF_CONFIG_MAY)                                           \
+    X(ws_bytes, BYTES, ws_bytes, RF_KIB, RF_GIB, RF_CONFIG_MAY)                                    \
+    X(ws_ping, MS, ws_ping_ms, 1000, RF_DAY_MS, RF_CONFIG_MAY)                                     \
+    X(ws_lifetime, MS, ws_lifetime_ms, 0, RF_DAY_MS, RF_CONFIG_MAY)
 
 #define RF_ENDPOINT_KEYS(X)                                                                        \
     X(name, NAME, name, 0, 0, RF_CONFIG_MAY)                                                       \
@@ -89,6 +97,7 @@ enum rf_config_kind {
     X(tls_verify, NOT, tls_insecure, 0, 0, RF_CONFIG_MAY)                                          \
     X(priority, U32, priority, 0, UINT32_MAX, RF_CONFIG_MAY)                                       \
     X(account, NAME, account, 0, 0, RF_CONFIG_MAY)                                                 \
+    X(ws_url, WS_URL, ws_url, 0, 0, RF_CONFIG_MAY)                                                 \
     RF_PROFILE_KEYS(X)
 
 #define RF_CONFIG_RAW(key, kind, member, lowest, highest, need) char *key;

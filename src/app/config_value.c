@@ -266,12 +266,16 @@ static enum rpcfan_err store_url(struct rf_config_build *b, const struct rf_conf
                                  const yaml_node_t *at, const char *text, void *member)
 {
     static const char *const node[] = {"http://", "https://"};
+    static const char *const ws[] = {"ws://", "wss://"};
     static const char *const proxy[] = {"http://",    "https://",  "socks4://",
                                         "socks4a://", "socks5://", "socks5h://"};
     if (key->kind == RF_CONFIG_URL && !is_url(text, node, RF_COUNT(node)))
         return rf_yaml_fail(b->y, at, b->err,
                             "%s must be http://HOST... or https://HOST..., without blanks",
                             key->key);
+    if (key->kind == RF_CONFIG_WS_URL && text[0] != '\0' && !is_url(text, ws, RF_COUNT(ws)))
+        return rf_yaml_fail(b->y, at, b->err,
+                            "%s must be ws://HOST... or wss://HOST..., or \"\" for none", key->key);
     if (key->kind == RF_CONFIG_PROXY && text[0] != '\0' && !is_url(text, proxy, RF_COUNT(proxy)))
         return rf_yaml_fail(b->y, at, b->err,
                             "%s must be a URL (http, https, socks4, socks4a, socks5, socks5h), or "
@@ -385,6 +389,7 @@ enum rpcfan_err rf_config_store(struct rf_config_build *b, const struct rf_confi
     case RF_CONFIG_NAME:
         return store_name(b, key, at, text, member);
     case RF_CONFIG_URL:
+    case RF_CONFIG_WS_URL:
     case RF_CONFIG_PROXY:
         return store_url(b, key, at, text, member);
     case RF_CONFIG_PATH:

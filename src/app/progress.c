@@ -7,8 +7,7 @@
 
 #define WIDTH_DEFAULT 80
 
-/* 1234567 as 1,234,567. */
-static void add_grouped(struct rf_buf *b, uint64_t v)
+void rf_progress_number(struct rf_buf *b, uint64_t v)
 {
     char digits[20];
     size_t n = rf_u64_text(v, digits);
@@ -40,15 +39,15 @@ void rf_progress_text(struct rf_buf *b, const struct rf_progress_facts *facts,
                       unsigned width)
 {
     size_t from = b->len;
-    add_grouped(b, facts->done);
+    rf_progress_number(b, facts->done);
     rf_buf_str(b, " done  ");
-    add_grouped(b, rate);
+    rf_progress_number(b, rate);
     rf_buf_str(b, "/s  ");
     if (facts->errors > 0) {
-        add_grouped(b, facts->errors);
+        rf_progress_number(b, facts->errors);
         rf_buf_str(b, " errors  ");
     }
-    add_grouped(b, facts->in_flight);
+    rf_progress_number(b, facts->in_flight);
     rf_buf_str(b, " in flight");
     if (eta_s != UINT64_MAX) {
         rf_buf_str(b, "  ETA ");
@@ -82,7 +81,7 @@ static void ask_status(struct rf_progress *p, rpcfan_client_t *client, const cha
 }
 
 /* The rate over the time measured so far; once that is long enough its older half is forgotten. */
-static void measure(struct rf_progress *p, uint64_t done, uint64_t now_ns)
+void rf_progress_measure(struct rf_progress *p, uint64_t done, uint64_t now_ns)
 {
     uint64_t ms = rf_time_sub(now_ns, p->mark_ns) / RF_MS;
     if (ms == 0)
@@ -106,26 +105,42 @@ static uint64_t left_s(const struct rf_progress *p, const struct rf_progress_fac
     return per_s == 0 ? UINT64_MAX : (facts->bytes_all - facts->bytes_done) / per_s;
 }
 
+static unsigned columns(void)
+{
+    struct winsize size;
+    bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+    return (known ? size.ws_col : WIDTH_DEFAULT) - 1u;
+}
+
+bool rf_progress_due(const struct rf_progress *p, uint64_t now_ns)
+{
+    return p->on && rf_time_sub(now_ns, p->drawn_ns) >= RF_PROGRESS_DRAW_NS;
+}
+
+void rf_progress_draw(struct rf_progress *p, const char *text, size_t len, uint64_t now_ns)
+{
+    struct rf_buf b = {0};
+    rf_buf_str(&b, "\r\033[K");
+    rf_buf_add(&b, text, rf_min_u64(len, columns()));
+    rf_stderr_write(b.data, b.len);
+    atomic_store(&p->log->progress, true);
+    p->drawn_ns = now_ns;
+    rf_buf_fini(&b);
+}
+
 void rf_progress_tick(struct rf_progress *p, const struct rf_progress_facts *facts,
                       rpcfan_client_t *client, const char *network, uint64_t now_ns)
 {
-    if (!p->on || rf_time_sub(now_ns, p->drawn_ns) < RF_PROGRESS_DRAW_NS)
-        return;
-    struct winsize size;
     struct rf_buf b = {0};
-    unsigned width = WIDTH_DEFAULT;
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1)
-        width = size.ws_col;
+    if (!rf_progress_due(p, now_ns))
+        return;
     if (rf_time_sub(now_ns, p->status_ns) >= RF_PROGRESS_STATUS_NS) {
         ask_status(p, client, network);
         p->status_ns = now_ns;
     }
-    measure(p, facts->done, now_ns);
-    rf_buf_str(&b, "\r\033[K");
-    rf_progress_text(&b, facts, &p->view, p->rate, left_s(p, facts, now_ns), width - 1);
-    rf_stderr_write(b.data, b.len);
-    atomic_store(&p->log->progress, true);
-    p->drawn_ns = now_ns;
+    rf_progress_measure(p, facts->done, now_ns);
+    rf_progress_text(&b, facts, &p->view, p->rate, left_s(p, facts, now_ns), columns());
+    rf_progress_draw(p, b.data, b.len, now_ns);
     rf_buf_fini(&b);
 }
 

@@ -52,6 +52,18 @@ void rf_progress_text(struct rf_buf *b, const struct rf_progress_facts *facts,
                       const struct rf_status_view *view, uint64_t rate, uint64_t eta_s,
                       unsigned width);
 
+/** Whether a line may be drawn now: it is on, and the last one stands long enough. */
+bool rf_progress_due(const struct rf_progress *p, uint64_t now_ns);
+
+/** Measure the rate: `p->rate` is what `done` rises by in a second, of late. */
+void rf_progress_measure(struct rf_progress *p, uint64_t done, uint64_t now_ns);
+
+/** Draw this text as the line, cut at the width of the terminal. */
+void rf_progress_draw(struct rf_progress *p, const char *text, size_t len, uint64_t now_ns);
+
+/** Append 1234567 as 1,234,567. */
+void rf_progress_number(struct rf_buf *b, uint64_t v);
+
 /** Take the line away. */
 void rf_progress_clear(struct rf_progress *p);
 

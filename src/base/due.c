@@ -19,7 +19,9 @@ static struct rf_due_node *of_link(const struct rf_link *l)
 
 bool rf_due_add(struct rf_due *d, struct rf_due_node *n, uint64_t at_ns)
 {
-    if (!rf_list_empty(&d->order) && of_link(d->order.prev)->heap.at_ns > at_ns)
+    /* One that is never due must not end the list: whatever came later would not rise. */
+    if (at_ns == RF_NEVER ||
+        (!rf_list_empty(&d->order) && of_link(d->order.prev)->heap.at_ns > at_ns))
         return rf_heap_push(&d->rest, &n->heap, at_ns);
     n->heap.at_ns = at_ns;
     rf_list_push(&d->order, &n->link);

@@ -142,3 +142,26 @@ int rf_args_next(struct rf_args *a, const struct rf_arg_spec *spec, size_t n)
     a->at++;
     return take_short(a, spec, n);
 }
+
+bool rf_args_number(const char *text, uint64_t min, uint64_t max, uint64_t *out)
+{
+    uint64_t v = 0;
+    const char *p = text;
+    for (; *p >= '0' && *p <= '9'; p++) {
+        uint64_t digit = (uint64_t)(*p - '0');
+        if (v > (UINT64_MAX - digit) / 10)
+            return false;
+        v = v * 10 + digit;
+    }
+    *out = v;
+    return p != text && *p == '\0' && v >= min && v <= max;
+}
+
+int rf_args_word(const char *text, const char *const *words)
+{
+    for (int i = 0; words[i] != NULL; i++) {
+        if (strcmp(words[i], text) == 0)
+            return i;
+    }
+    return -1;
+}

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /** One option. */
 struct rf_arg_spec {
@@ -36,5 +37,11 @@ struct rf_args {
  * @return a key, RF_ARG_WORD, RF_ARG_END, or RF_ARG_BAD with `a->problem`.
  */
 int rf_args_next(struct rf_args *a, const struct rf_arg_spec *spec, size_t n);
+
+/** Read a whole number from `min` to `max`. @return false where the text is anything else. */
+bool rf_args_number(const char *text, uint64_t min, uint64_t max, uint64_t *out);
+
+/** Find a word in a list that ends with NULL. @return its index, or -1. */
+int rf_args_word(const char *text, const char *const *words);
 
 #endif

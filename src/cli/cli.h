@@ -42,6 +42,8 @@ typedef int rf_command(struct rf_cli *cli, int argc, char **argv);
 
 rf_command cmd_call;
 rf_command cmd_batch;
+rf_command cmd_subscribe;
+rf_command cmd_index;
 rf_command cmd_check;
 rf_command cmd_explain;
 rf_command cmd_sim;

@@ -4,12 +4,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "cli/commands.h"
 #include "cli/help.h"
 #include "cli/options.h"
+#include "cli/params.h"
 #include "cli/state.h"
-#include "json/rpc.h"
 
 enum { OPT_HELP = 1 };
 
@@ -33,17 +32,6 @@ static const char help[] =
     "\n"
     "Exit status: 0 there is a result; 1 the call ended in an error; 2 usage or\n"
     "configuration; 3 output failed.\n";
-
-/* `[PARAM,...]`, each as JSON or as a string. */
-static void add_param(struct rf_buf *params, const char *text)
-{
-    size_t len = strlen(text);
-    rf_buf_char(params, params->len == 0 ? '[' : ',');
-    if (rf_json_check(text, len, RF_SCAN_DEPTH, NULL) == RPCFAN_OK)
-        rf_buf_add(params, text, len);
-    else
-        rf_json_quote(params, text, len);
-}
 
 static int write_result(struct rpcfan_slice json)
 {
@@ -123,10 +111,9 @@ int cmd_call(struct rf_cli *cli, int argc, char **argv)
         if (method == NULL)
             method = args.value;
         else
-            add_param(&params, args.value);
+            rf_params_add(&params, args.value);
     }
-    if (params.len > 0)
-        rf_buf_char(&params, ']');
+    rf_params_end(&params);
     if (key == OPT_HELP) {
         status = rf_help_print(help, 1);
     } else if (key == RF_ARG_BAD) {

@@ -20,12 +20,14 @@
 static const char help[] =
     "usage: rpcfan sim [option]...\n"
     "\n"
-    "A programmable fake node: HTTP JSON-RPC with deterministic answers, limits and faults.\n"
+    "A programmable fake node: JSON-RPC over HTTP and WebSocket, on one port, with deterministic\n"
+    "answers, limits and faults.\n"
     "The first line on stdout says where it listens. SIGINT and SIGTERM end it.\n"
     "\n"
     "  --listen ADDR        HOST:PORT, [IPV6]:PORT or unix:PATH; port 0 takes a free one\n"
     "                       (default 127.0.0.1:8545)\n"
     "  --script FILE        behaviour from a file; '-' is stdin; options below override it\n"
+    "  --solana             a virtual validator: forks, commitment levels, subscriptions\n"
     "  --for DUR            stop after this time\n"
     "  --access-log FILE    a line a request: ms, status, calls, fault\n"
     "  --check              read options and script, report errors, serve nothing\n"
@@ -54,9 +56,18 @@ static const char help[] =
     "  --body-max 'BYTES [shape=geth|proxyd]'   default 5MiB\n"
     "  --response-max BYTES                     later members of a batch get -32003\n"
     "  --range-max 'N [code=C] [message=T]'     blocks in one eth_getLogs\n"
+    "  --inputs-max N                           addresses in one getMultipleAccounts\n"
     "  --keepalive '[requests=N] [idle=D] [announce=yes]'\n"
     "  --answer 'METHOD JSON'                   a canned result\n"
     "  --track METHOD                           count these calls, for tests\n"
+    "  --reorg 'DEPTH [every=N]'                replace the last blocks every N blocks\n"
+    "  --logs 'N [addresses=M] [topics=M]'      logs in each block, and filters as they are meant\n"
+    "  --program 'N [bytes=B] [writes=N] [key=K] [from=D] [to=D]'   a Solana program of N "
+    "accounts\n"
+    "               made on the fly, and notifications of so many writes a second\n"
+    "  --knobs 'K=V ...'                        of the validator; see rpcfan-sim(1), SOLANA\n"
+    "  --ws '[inbound=BYTES] [queue=BYTES] [send-buffer=BYTES] [subscriptions=N] [ping=D]\n"
+    "        [connections=N [refusal as for --rate]] [ids=random|small]'\n"
     "  --fault 'KIND [when] [parameters]'       see below; may be given often\n"
     "\n"
     "When: p=0..1, every=K, requests=A..B, times=N, from=D, to=D, method=M, path=P,\n"
@@ -64,6 +75,8 @@ static const char help[] =
     "Faults: refuse accept-reset http-error html rpc-error null ids shuffle missing duplicate\n"
     "  extra object array empty-array invalid-json invalid-utf8 bom pretty empty gzip deflate\n"
     "  chunked until-close early huge-headers reset close truncate hang drip endless\n"
+    "  ws-refuse ws-hang ws-bad-accept ws-close ws-stall ws-idle ws-drip ws-drop ws-duplicate\n"
+    "  ws-reorder ws-late-reply ws-fragment ws-cut ws-bad-frame ws-bad-json\n"
     "\n"
     "Examples:\n"
     "  rpcfan sim --rate '100/10s kind=sliding retry-after=seconds' --latency 'exp 20ms'\n"
@@ -93,9 +106,11 @@ static int usage(const char *fmt, const char *option, const char *detail)
 static bool is_behaviour(const char *name)
 {
     static const char *const names[] = {
-        "family",    "chain-id", "head",    "block-time",  "churn",     "seed",     "latency",
-        "rate",      "transit",  "workers", "concurrency", "batch-max", "body-max", "response-max",
-        "keepalive", "answer",   "track",   "fault",       "range-max"};
+        "family",      "chain-id",  "head",     "block-time",   "churn",
+        "seed",        "latency",   "rate",     "transit",      "workers",
+        "concurrency", "batch-max", "body-max", "response-max", "keepalive",
+        "answer",      "track",     "fault",    "range-max",    "inputs-max",
+        "ws",          "program",   "reorg",    "logs",         "knobs"};
     for (size_t i = 0; i < RF_COUNT(names); i++)
         if (strcmp(names[i], name) == 0)
             return true;
@@ -161,6 +176,7 @@ static bool take_switch(struct sim *s, const char *name)
     } table[] = {{"quiet", &s->quiet},
                  {"check", &s->check},
                  {"print-port", &s->print_port},
+                 {"solana", &s->node.solana},
                  {"help", &s->help}};
     for (size_t i = 0; i < RF_COUNT(table); i++) {
         if (strcmp(table[i].name, name) == 0) {
@@ -292,6 +308,14 @@ static void summarise(const struct rf_node *node)
         (unsigned long long)n.batch_max, (unsigned long long)n.members,
         (unsigned long long)n.answered, (unsigned long long)n.refused_requests,
         (unsigned long long)n.refused_members, (unsigned long long)n.active_max);
+    if (n.ws_opened + n.ws_refused > 0)
+        fprintf(stderr,
+                "sim: %llu WebSockets, %llu refused, %llu messages in, %llu out (%llu "
+                "notifications), %llu closed, %llu dropped for not reading\n",
+                (unsigned long long)n.ws_opened, (unsigned long long)n.ws_refused,
+                (unsigned long long)n.ws_received, (unsigned long long)n.ws_sent,
+                (unsigned long long)n.ws_notes, (unsigned long long)n.ws_closed,
+                (unsigned long long)n.ws_lagged);
     for (unsigned i = 0; rf_node_fault_name(i) != NULL; i++)
         if (n.fault[i] > 0)
             fprintf(stderr, "sim: fault %s struck %llu times\n", rf_node_fault_name(i),

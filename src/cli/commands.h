@@ -11,5 +11,9 @@ extern const struct rf_arg_spec rf_batch_spec[];
 extern const size_t rf_batch_spec_n;
 extern const struct rf_arg_spec rf_explain_spec[];
 extern const size_t rf_explain_spec_n;
+extern const struct rf_arg_spec rf_subscribe_spec[];
+extern const size_t rf_subscribe_spec_n;
+extern const struct rf_arg_spec rf_index_spec[];
+extern const size_t rf_index_spec_n;
 
 #endif

@@ -57,6 +57,9 @@ enum rpcfan_err rf_fan_take(struct rf_fan *fan, int key, const char *value,
     case RF_FAN_JOIN:
         fan->join = true;
         return RPCFAN_OK;
+    case RF_FAN_GATHER:
+        fan->gather = true;
+        return RPCFAN_OK;
     case RF_FAN_PROFILE:
         return take_text("profile", value, &fan->profile, err);
     case RF_FAN_START:
@@ -74,6 +77,8 @@ void rf_fan_network(const struct rf_fan *fan, struct rpcfan_network_options *net
         net->hedge_percent = fan->hedge;
     if (fan->join)
         net->join = 1;
+    if (fan->gather)
+        net->gather = 1;
 }
 
 enum rpcfan_err rf_fan_check(const struct rf_fan *fan, const struct rpcfan_network_options *net,
@@ -81,6 +86,8 @@ enum rpcfan_err rf_fan_check(const struct rf_fan *fan, const struct rpcfan_netwo
 {
     enum rpcfan_policy policy = fan->policy != RPCFAN_POLICY_DEFAULT ? fan->policy : net->policy;
     uint32_t quorum = fan->quorum > 0 ? fan->quorum : net->quorum;
+    if (fan->gather && net->family != RPCFAN_SOLANA)
+        return rf_fail(err, RPCFAN_EINVAL, "--gather is for nodes of Solana: give --family solana");
     if (fan->quorum > 0 && policy != RPCFAN_QUORUM)
         return rf_fail(err, RPCFAN_EINVAL,
                        "--quorum says how many must agree: it goes with "

@@ -12,6 +12,7 @@ enum {
     RF_FAN_SPLIT,
     RF_FAN_HEDGE,
     RF_FAN_JOIN,
+    RF_FAN_GATHER,
     RF_FAN_PROFILE,
     RF_FAN_START,
     RF_FAN_STATE
@@ -23,7 +24,7 @@ struct rf_fan {
     enum rpcfan_split split;   /* 0: the network's */
     uint32_t quorum, start;    /* 0: not given */
     uint32_t hedge;            /* valid with has_hedge */
-    bool has_hedge, join;
+    bool has_hedge, join, gather;
     const char *profile, *state; /* NULL: not given */
 };
 

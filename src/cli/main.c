@@ -25,6 +25,9 @@ static const char help[] =
     "  call METHOD [PARAM...]  one call; its result on stdout\n"
     "  batch [FILE]            a call for each line of FILE or stdin, an answer for\n"
     "                          each on stdout\n"
+    "  subscribe METHOD [...]  notifications, a line each on stdout\n"
+    "  index                   Solana accounts: a snapshot and every change, into a\n"
+    "                          database or as lines on stdout\n"
     "  check                   validate a configuration; --live asks each endpoint\n"
     "  explain                 what an answer of a node means, and what would be done\n"
     "  sim                     a programmable fake node, to try things on\n"
@@ -39,6 +42,8 @@ static const struct command {
 } commands[] = {
     {"call", cmd_call, rf_call_spec, &rf_call_spec_n, false},
     {"batch", cmd_batch, rf_batch_spec, &rf_batch_spec_n, false},
+    {"subscribe", cmd_subscribe, rf_subscribe_spec, &rf_subscribe_spec_n, false},
+    {"index", cmd_index, rf_index_spec, &rf_index_spec_n, false},
     {"check", cmd_check, NULL, NULL, false},
     {"explain", cmd_explain, rf_explain_spec, &rf_explain_spec_n, false},
     {"sim", cmd_sim, NULL, NULL, true},
@@ -191,7 +196,9 @@ static int fail_command(const char *name)
 {
     char text[160];
     snprintf(text, sizeof text,
-             "unknown command '%.60s'; there are call, batch, check, explain, sim and help", name);
+             "unknown command '%.60s'; there are call, batch, subscribe, index, check, explain, "
+             "sim and help",
+             name);
     return rf_help_misuse("", text);
 }
 

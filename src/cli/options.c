@@ -17,6 +17,7 @@ enum {
     OPT_CONFIG = 1000,
     OPT_NETWORK,
     OPT_URL,
+    OPT_WS_URL,
     OPT_FAMILY,
     OPT_RATE,
     OPT_IN_FLIGHT,
@@ -39,6 +40,7 @@ const struct rf_arg_spec rf_global_spec[] = {
     {OPT_CONFIG, 'c', "config", "FILE"},
     {OPT_NETWORK, 'n', "network", "NAME"},
     {OPT_URL, 'u', "url", "URL"},
+    {OPT_WS_URL, 0, "ws-url", "URL"},
     {OPT_FAMILY, 0, "family", "evm|solana|generic"},
     {RF_FAN_PROFILE, 0, "profile", "NAME"},
     {RF_FAN_POLICY, 0, "policy", "balance|failover|first|quorum|broadcast"},
@@ -46,6 +48,7 @@ const struct rf_arg_spec rf_global_spec[] = {
     {RF_FAN_SPLIT, 0, "split", "range|none"},
     {RF_FAN_HEDGE, 0, "hedge", "PERCENT"},
     {RF_FAN_JOIN, 0, "join", NULL},
+    {RF_FAN_GATHER, 0, "gather", NULL},
     {OPT_RATE, 0, "rate", "N/W[/each][:METHODS]"},
     {RF_FAN_START, 0, "start", "N"},
     {OPT_IN_FLIGHT, 0, "in-flight", "N"},
@@ -72,6 +75,8 @@ const char rf_global_help[] =
     "  -n, --network NAME      the network to use; default: the first\n"
     "  -u, --url URL           an endpoint without a file: http://, https:// or\n"
     "                          unix:/path; may be given again for further ones\n"
+    "      --ws-url URL        ws:// or wss://: where to subscribe, for the -u in the\n"
+    "                          same place; default: -u with ws for http\n"
     "      --family NAME       evm, solana or generic: what error codes mean;\n"
     "                          default generic\n"
     "      --profile NAME      what the provider of -u allows: limits, batches, ...;\n"
@@ -86,6 +91,8 @@ const char rf_global_help[] =
     "      --hedge PERCENT     ask another endpoint too where a read is slow, for at\n"
     "                          most so many of the calls, such as 5%\n"
     "      --join              ask once where equal reads are under way\n"
+    "      --gather            ask for the accounts of getAccountInfo calls that wait\n"
+    "                          together by one getMultipleAccounts (Solana)\n"
     "\n"
     "How to send them (on top of -c too, for every endpoint):\n"
     "      --rate N/W[/each][:METHODS]  at most N calls in any W: 100/10s, or\n"
@@ -221,6 +228,8 @@ enum rpcfan_err rf_globals_take(struct rf_globals *g, int key, const char *value
         return RPCFAN_OK;
     case OPT_URL:
         return take_string("url", value, g->url, &g->n_urls, RF_GLOBAL_URLS_MAX, err);
+    case OPT_WS_URL:
+        return take_string("ws-url", value, g->ws_url, &g->n_ws_urls, RF_GLOBAL_URLS_MAX, err);
     case OPT_FAMILY:
         g->has_family = true;
         return take_word("family", value, families, &g->family, err);
@@ -333,6 +342,8 @@ static enum rpcfan_err make_ad_hoc(struct rf_globals *g, struct rpcfan_error *er
     for (size_t i = 0; i < g->n_urls; i++) {
         g->endpoints[i] = *base;
         g->endpoints[i].url = g->url[i];
+        if (i < g->n_ws_urls)
+            g->endpoints[i].ws_url = g->ws_url[i];
         if (strncmp(g->url[i], "unix:", 5) == 0) {
             g->endpoints[i].unix_socket = g->url[i] + 5;
             g->endpoints[i].url = "http://localhost/";
@@ -465,6 +476,10 @@ enum rpcfan_err rf_globals_build(struct rf_globals *g, struct rf_cli *cli, struc
     if (g->config != NULL && g->n_urls > 0)
         return rf_fail(err, RPCFAN_EINVAL,
                        "give -c FILE or -u URL, not both; further endpoints go into the file");
+    if (g->n_ws_urls > g->n_urls)
+        return rf_fail(err, RPCFAN_EINVAL,
+                       "each --ws-url goes with a -u URL, in their order; in a configuration an "
+                       "endpoint has the key 'ws_url'");
     if (g->fan.profile != NULL && g->n_urls == 0)
         return rf_fail(err, RPCFAN_EINVAL,
                        "--profile goes with -u URL; in a configuration an endpoint has the key "

@@ -20,6 +20,8 @@ struct rf_globals {
     const char *config, *network, *cacert, *jwt_file, *rules_file;
     const char *url[RF_GLOBAL_URLS_MAX];
     size_t n_urls;
+    const char *ws_url[RF_GLOBAL_URLS_MAX]; /* of the URLs, in their order */
+    size_t n_ws_urls;
     const char *header[RF_GLOBAL_HEADERS_MAX];
     size_t n_headers;
     struct rpcfan_limit rate[RF_GLOBAL_RATES_MAX]; /* owned */

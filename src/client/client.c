@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "client/live.h"
 
 /* Request ids are unique in the process: each client counts within a span of its own. */
 #define ID_SPAN (UINT64_C(1) << 40)
@@ -29,6 +30,8 @@ static void init_inbox(struct rf_inbox *in, const struct rpcfan_options *o)
     rf_list_init(&in->submitted);
     rf_list_init(&in->unused);
     rf_list_init(&in->cancels);
+    rf_list_init(&in->commands);
+    rf_list_init(&in->resumes);
     in->pending_max = o->pending_calls;
     in->bytes_max = o->pending_bytes;
     in->close_mode = -1;
@@ -74,15 +77,25 @@ static enum rpcfan_err copy_endpoints(rpcfan_client_t *c, const struct rpcfan_op
         n += o->networks[i].n_endpoints;
     c->n_networks = (uint32_t)o->n_networks;
     c->endpoint = rf_alloc(n * sizeof c->endpoint[0]);
-    if (c->endpoint == NULL)
+    c->network = rf_alloc(o->n_networks * sizeof c->network[0]);
+    if (c->endpoint == NULL || c->network == NULL)
         return RPCFAN_ENOMEM;
     for (size_t i = 0; i < o->n_networks; i++) {
+        c->network[i] = (struct rf_client_network){.family = o->networks[i].family,
+                                                   .first = c->n_endpoints,
+                                                   .end = c->n_endpoints +
+                                                          (uint32_t)o->networks[i].n_endpoints};
         for (size_t k = 0; k < o->networks[i].n_endpoints; k++) {
             struct rpcfan_endpoint_options *copy =
                 rf_endpoint_options_copy(&o->networks[i].endpoints[k]);
             if (copy == NULL)
                 return RPCFAN_ENOMEM;
-            c->endpoint[c->n_endpoints++] = copy;
+            c->endpoint[c->n_endpoints] = copy;
+            if (copy->name == NULL)
+                copy->name = rf_strdup(rf_core_endpoint_name(c->core, c->n_endpoints));
+            c->n_endpoints++;
+            if (copy->name == NULL)
+                return RPCFAN_ENOMEM;
         }
     }
     return RPCFAN_OK;
@@ -94,6 +107,7 @@ static enum rpcfan_err build(rpcfan_client_t *c, const struct rpcfan_options *o,
     struct rpcfan_options seeded = *o;
     if (seeded.seed == 0)
         uv_random(NULL, NULL, &seeded.seed, sizeof seeded.seed, 0, NULL);
+    c->seed = seeded.seed;
     uint64_t id_first = 1 + ID_SPAN * (atomic_fetch_add(&clients_made, 1) % ID_SPANS);
     enum rpcfan_err e = rf_core_new(&seeded, id_first, uv_hrtime(), &c->log, &c->core, err);
     if (e != RPCFAN_OK)
@@ -103,17 +117,20 @@ static enum rpcfan_err build(rpcfan_client_t *c, const struct rpcfan_options *o,
     c->event = rf_alloc(events * sizeof c->event[0]);
     if (c->event == NULL || copy_endpoints(c, o) != RPCFAN_OK)
         return rf_fail(err, RPCFAN_ENOMEM, "out of memory");
-    return rf_turn_http(c, o->in_flight, err);
+    e = rf_live_new(c, err);
+    return e == RPCFAN_OK ? rf_turn_http(c, o->in_flight, err) : e;
 }
 
 /* Everything but the loop and the thread. */
 static void release(rpcfan_client_t *c)
 {
+    rf_live_free(c->live);
     rf_core_free(c->core);
     rf_result_free_all(c);
     for (uint32_t i = 0; i < c->n_endpoints; i++)
         rf_endpoint_options_free(c->endpoint[i]);
     rf_free(c->endpoint);
+    rf_free(c->network);
     rf_free(c->event);
     pthread_mutex_destroy(&c->in.lock);
     pthread_cond_destroy(&c->in.room);
@@ -140,17 +157,23 @@ static int start_thread(rpcfan_client_t *c)
 }
 
 /* Undo a start that failed: nothing was ever submitted. */
-static void http_gone(void *arg)
+static void one_gone(void *arg)
 {
-    *(bool *)arg = true;
+    --*(unsigned *)arg;
 }
 
 static void take_down(rpcfan_client_t *c)
 {
-    bool gone = c->http == NULL;
-    if (!gone)
-        rf_http_close(c->http, http_gone, &gone);
-    while (!gone)
+    unsigned left = 0;
+    if (c->http != NULL) {
+        left++;
+        rf_http_close(c->http, one_gone, &left);
+    }
+    if (c->live != NULL && c->live->ws != NULL) {
+        left++;
+        rf_ws_shutdown(c->live->ws, one_gone, &left);
+    }
+    while (left > 0)
         uv_run(c->loop, UV_RUN_ONCE);
     rf_http_free(c->http);
     if (c->own_thread)
@@ -256,6 +279,11 @@ void rf_client_answer(rpcfan_client_t *c, struct rf_status_wait *w, uint64_t now
     switch (w->query) {
     case RF_QUERY_STATUS:
         rf_core_status(c->core, now_ns, &w->text);
+        if (!w->text.failed) {
+            w->text.len--; /* its brace */
+            rf_live_status(c, now_ns, &w->text);
+            rf_buf_char(&w->text, '}');
+        }
         break;
     case RF_QUERY_LEARNED:
         rf_core_learned(c->core, now_ns, &w->text);

@@ -21,9 +21,12 @@ struct rpcfan_result {
     rpcfan_call_cb cb;
     rpcfan_cq_t *cq;
     void *arg;
+    rpcfan_element_cb element; /* of a streamed call */
+    void *element_arg;
     atomic_uint refs;
     uint32_t slot, generation; /* name it for rpcfan_cancel(); under the client's lock */
     struct rf_link cancel;     /* in rf_inbox.cancels; under the client's lock */
+    struct rf_link resume;     /* in rf_inbox.resumes, or the turn's; likewise */
     char *big_tail;            /* owned; NULL where the tail is inline */
     char tail[RF_TAIL_INLINE];
 };
@@ -56,7 +59,9 @@ struct rf_inbox {
     pthread_cond_t status;    /* a status text is ready */
     struct rf_link submitted; /* rf_call.link */
     struct rf_link unused;    /* free results */
+    struct rf_link commands;  /* rf_live_cmd.link */
     struct rf_link cancels;   /* rpcfan_result.cancel: to be canceled where not answered by then */
+    struct rf_link resumes;   /* rpcfan_result.resume: streamed calls that are to go on */
     struct rf_status_wait *status_waits;
     uint32_t pending, pending_max;
     uint64_t bytes, bytes_max;
@@ -71,12 +76,22 @@ struct rf_inbox {
     uint32_t n_chunks;
 };
 
+/** What the client keeps of a network beside the core. */
+struct rf_client_network {
+    enum rpcfan_family family;
+    uint32_t first, end; /* its endpoints among all */
+};
+
+struct rf_live;
+
 struct rpcfan_client {
     struct rf_inbox in;
 
     /* set up once */
     struct rpcfan_endpoint_options **endpoint; /* owned copies, by endpoint id */
     uint32_t n_endpoints, n_networks;
+    struct rf_client_network *network; /* owned */
+    uint64_t seed;
     struct rf_log log;
     uv_loop_t *loop;
     uv_loop_t own_loop;
@@ -87,6 +102,7 @@ struct rpcfan_client {
     pthread_t loop_thread; /* with the user's loop: whoever made the client */
     struct rf_core *core;
     struct rf_http *http;
+    struct rf_live *live;   /* subscriptions and feeds */
     struct rf_event *event; /* owned; room for a whole turn */
     struct rf_link replies; /* rf_exchange.link */
     uv_async_t async;
@@ -95,8 +111,9 @@ struct rpcfan_client {
     uv_timer_t timer;
     uint64_t turn_ns; /* the time of the turn that runs; 0 between turns */
     bool dirty;       /* a turn is due */
+    bool resuming;    /* streamed calls were told to go on */
     bool stopping;    /* http is being closed */
-    int open_handles;
+    int open_handles, open_wires;
     uint64_t armed_ns;
     uint64_t second, second_done; /* completions a second */
     rpcfan_closed_cb closed_cb;

@@ -1,17 +1,14 @@
 /* cq.c - completion queues: answers in order of arrival behind a pollable descriptor. Answers that
  * nobody has taken count against the pending cap, so the queue is bounded by it. */
-#include <errno.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #include "base/mem.h"
+#include "client/bell.h"
 #include "client/client.h"
 
 struct rpcfan_cq {
     rpcfan_client_t *client;
     pthread_mutex_t lock;
     struct rf_link ready; /* rf_call.link */
-    int fd;
+    struct rf_bell bell;
 };
 
 enum rpcfan_err rpcfan_cq_new(rpcfan_client_t *client, rpcfan_cq_t **out)
@@ -19,8 +16,7 @@ enum rpcfan_err rpcfan_cq_new(rpcfan_client_t *client, rpcfan_cq_t **out)
     rpcfan_cq_t *cq = rf_alloc(sizeof *cq);
     if (cq == NULL)
         return RPCFAN_ENOMEM;
-    cq->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (cq->fd < 0) {
+    if (!rf_bell_init(&cq->bell)) {
         rf_free(cq);
         return RPCFAN_EIO;
     }
@@ -33,30 +29,14 @@ enum rpcfan_err rpcfan_cq_new(rpcfan_client_t *client, rpcfan_cq_t **out)
 
 int rpcfan_cq_fd(const rpcfan_cq_t *cq)
 {
-    return cq->fd;
-}
-
-static void signal_ready(rpcfan_cq_t *cq)
-{
-    uint64_t one = 1;
-    while (write(cq->fd, &one, sizeof one) < 0 && errno == EINTR)
-        ;
-}
-
-static void clear_ready(rpcfan_cq_t *cq)
-{
-    uint64_t count;
-    while (read(cq->fd, &count, sizeof count) < 0 && errno == EINTR)
-        ;
+    return cq->bell.fd;
 }
 
 void rf_cq_push(rpcfan_cq_t *cq, struct rf_link *list)
 {
     pthread_mutex_lock(&cq->lock);
-    bool was_empty = rf_list_empty(&cq->ready);
     rf_list_splice(&cq->ready, list);
-    if (was_empty)
-        signal_ready(cq);
+    rf_bell_set(&cq->bell, true);
     pthread_mutex_unlock(&cq->lock);
 }
 
@@ -70,8 +50,7 @@ size_t rpcfan_cq_poll(rpcfan_cq_t *cq, rpcfan_result_t **out, size_t n)
         out[taken] = RF_CONTAINER(l, struct rpcfan_result, call.link);
         bytes += out[taken++]->call.tail_len;
     }
-    if (rf_list_empty(&cq->ready) && taken > 0)
-        clear_ready(cq);
+    rf_bell_set(&cq->bell, !rf_list_empty(&cq->ready));
     pthread_mutex_unlock(&cq->lock);
     if (taken > 0)
         rf_client_release(cq->client, (uint32_t)taken, bytes);
@@ -86,6 +65,6 @@ void rpcfan_cq_free(rpcfan_cq_t *cq)
     while (rpcfan_cq_poll(cq, &res, 1) == 1)
         rpcfan_result_unref(res);
     pthread_mutex_destroy(&cq->lock);
-    close(cq->fd);
+    rf_bell_fini(&cq->bell);
     rf_free(cq);
 }

@@ -59,6 +59,7 @@ bool rf_result_drop(struct rpcfan_result *r)
 void rf_result_put(struct rpcfan_result *r)
 {
     rf_list_remove(&r->cancel);
+    rf_list_remove(&r->resume);
     if (++r->generation == 0)
         r->generation = 1; /* 0 is never a call's id */
     rf_list_unshift(&r->client->in.unused, &r->call.link);

@@ -23,6 +23,7 @@ struct draft {
     struct rpcfan_request req;
     size_t method_len;
     uint32_t network;
+    void *element_arg;
     uint64_t patient_until_ns; /* rpcfan_call_wait(): from then on it is let in however late */
     struct rf_buf tail;        /* in `small` where it is sure to fit: no allocation then */
     char small[RF_TAIL_INLINE];
@@ -83,6 +84,7 @@ static enum rpcfan_err make_draft(rpcfan_client_t *c, const struct rpcfan_reques
     enum rpcfan_err e = check_request(c, in, d, err);
     if (e != RPCFAN_OK)
         return e;
+    d->element_arg = d->req.arg;
     if (d->method_len * QUOTED_MAX + d->req.params_len + TAIL_EXTRA <= sizeof d->small) {
         d->tail.data = d->small;
         d->tail.cap = sizeof d->small;
@@ -109,8 +111,10 @@ static bool has_room(const struct rf_inbox *in, size_t bytes)
 
 static uint64_t deadline_of(const rpcfan_client_t *c, const struct draft *d, uint64_t now_ns)
 {
-    uint64_t relative = d->req.timeout_ms > 0 ? rf_ms_ns(d->req.timeout_ms)
-                                              : rf_core_network_deadline(c->core, d->network);
+    uint64_t relative = rf_ms_ns(d->req.timeout_ms);
+    if (relative == 0) /* a snapshot may take longer than any other call */
+        relative =
+            d->req.element != NULL ? RF_NEVER : rf_core_network_deadline(c->core, d->network);
     uint64_t at = rf_time_add(now_ns, relative);
     return d->req.deadline_ns > 0 ? rf_min_u64(at, d->req.deadline_ns) : at;
 }
@@ -141,6 +145,9 @@ static void fill(struct rpcfan_result *r, struct draft *d, uint64_t now_ns)
     r->call.policy = (uint8_t)d->req.policy;
     r->call.split = (uint8_t)d->req.split;
     r->call.quorum = d->req.quorum;
+    r->call.stream = d->req.element != NULL;
+    r->element = d->req.element;
+    r->element_arg = d->element_arg;
     r->cb = d->req.cb;
     r->cq = d->req.cq;
     r->arg = d->req.arg;
@@ -225,6 +232,18 @@ void rpcfan_cancel(rpcfan_client_t *client, rpcfan_call_id id)
     struct rpcfan_result *r = rf_result_find(client, id);
     if (r != NULL && r->cancel.next == NULL) {
         rf_list_push(&in->cancels, &r->cancel);
+        rf_client_wake(client);
+    }
+    pthread_mutex_unlock(&in->lock);
+}
+
+void rpcfan_resume(rpcfan_client_t *client, rpcfan_call_id id)
+{
+    struct rf_inbox *in = &client->in;
+    pthread_mutex_lock(&in->lock);
+    struct rpcfan_result *r = rf_result_find(client, id);
+    if (r != NULL && r->resume.next == NULL) {
+        rf_list_push(&in->resumes, &r->resume);
         rf_client_wake(client);
     }
     pthread_mutex_unlock(&in->lock);

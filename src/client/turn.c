@@ -3,12 +3,13 @@
  * Happy path: handles only note that something happened; one prepare and one check handle around
  * the poll run the turn, so that all events of a loop iteration meet the core together and leave as
  * few batches as possible. User callbacks run at the end, when nothing of ours is half done.
+ * Elements of streamed calls are handed to theirs when they arrive, or when the call goes on.
  * Failure modes: the core asks for aborts: the replies come back later like any other; closing:
  * when the core is idle, http is closed, then the handles, then the closed callback runs. */
 #include <string.h>
 
 #include "base/mem.h"
-#include "client/client.h"
+#include "client/live.h"
 
 static void turn(rpcfan_client_t *c);
 
@@ -41,9 +42,18 @@ static void on_reply(struct rf_exchange *ex, void *arg)
     c->dirty = true;
 }
 
-static void on_handle_closed(uv_handle_t *h)
+static bool on_element(struct rf_exchange *ex, const struct rpcfan_element *e, void *arg)
 {
-    rpcfan_client_t *c = h->data;
+    struct rf_call *call = ex->call[0];
+    (void)arg;
+    if (call == NULL)
+        return true;
+    struct rpcfan_result *r = RF_CONTAINER(call, struct rpcfan_result, call);
+    return r->element(e, r->element_arg) == 0;
+}
+
+static void handle_closed(rpcfan_client_t *c)
+{
     if (--c->open_handles > 0)
         return;
     pthread_mutex_lock(&c->in.lock);
@@ -57,11 +67,28 @@ static void on_handle_closed(uv_handle_t *h)
         cb(c, arg);
 }
 
-static void on_http_closed(void *arg)
+static void on_handle_closed(uv_handle_t *h)
+{
+    handle_closed(h->data);
+}
+
+static void on_live_timer_closed(uv_handle_t *h)
+{
+    handle_closed(((struct rf_live *)h->data)->client);
+}
+
+/* Nothing of ours is in the loop any more but the turn's own handles. */
+static void on_wires_closed(void *arg)
 {
     rpcfan_client_t *c = arg;
+    c->dirty = true;
+    if (--c->open_wires > 0)
+        return;
     pthread_mutex_lock(&c->in.lock);
     c->in.async_open = false;
+    struct rf_link *l;
+    while ((l = rf_list_shift(&c->in.commands)) != NULL)
+        RF_CONTAINER(l, struct rf_live_cmd, link)->done = true;
     for (struct rf_status_wait *w = c->in.status_waits; w != NULL; w = w->next)
         w->done = w->closed = true;
     c->in.status_waits = NULL;
@@ -71,6 +98,7 @@ static void on_http_closed(void *arg)
     uv_close((uv_handle_t *)&c->prepare, on_handle_closed);
     uv_close((uv_handle_t *)&c->check, on_handle_closed);
     uv_close((uv_handle_t *)&c->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&c->live->timer, on_live_timer_closed);
 }
 
 enum rpcfan_err rf_turn_start(rpcfan_client_t *c)
@@ -88,7 +116,9 @@ enum rpcfan_err rf_turn_start(rpcfan_client_t *c)
     uv_unref((uv_handle_t *)&c->prepare);
     uv_unref((uv_handle_t *)&c->check);
     uv_unref((uv_handle_t *)&c->timer);
-    c->open_handles = 4;
+    rf_live_start(c->live);
+    c->open_handles = 5;
+    c->open_wires = 2;
     c->in.async_open = true;
     return RPCFAN_OK;
 }
@@ -128,6 +158,7 @@ static uint32_t take_inbox(rpcfan_client_t *c, struct rf_status_wait **waits)
     in->close_mode = -1;
     *waits = in->status_waits;
     in->status_waits = NULL;
+    c->resuming = !rf_list_empty(&in->resumes);
     pthread_mutex_unlock(&in->lock);
     return n;
 }
@@ -161,6 +192,30 @@ static void publish_waits(rpcfan_client_t *c, uint64_t now_ns)
     }
 }
 
+/* Let streamed calls go on that were told to. Their callbacks run meanwhile and may tell others to,
+ * or themselves: that is for the next turn. */
+static void resume_streams(rpcfan_client_t *c)
+{
+    struct rf_inbox *in = &c->in;
+    struct rf_link now;
+    if (!c->resuming)
+        return;
+    rf_list_init(&now);
+    pthread_mutex_lock(&in->lock);
+    rf_list_splice(&now, &in->resumes);
+    struct rf_link *l;
+    while ((l = rf_list_shift(&now)) != NULL) {
+        const struct rf_call *call = &RF_CONTAINER(l, struct rpcfan_result, resume)->call;
+        /* One that is answered may be put back and taken again as soon as the lock is free. */
+        struct rf_exchange *ex = call->state == RF_CALL_SENT ? call->ex : NULL;
+        pthread_mutex_unlock(&in->lock);
+        if (ex != NULL)
+            rf_http_resume(c->http, ex);
+        pthread_mutex_lock(&in->lock);
+    }
+    pthread_mutex_unlock(&in->lock);
+}
+
 static void put_on_wire(rpcfan_client_t *c, struct rf_actions *a)
 {
     struct rf_link *l;
@@ -168,6 +223,7 @@ static void put_on_wire(rpcfan_client_t *c, struct rf_actions *a)
         rf_http_abort(c->http, RF_CONTAINER(l, struct rf_exchange, link));
     while ((l = rf_list_shift(&a->send)) != NULL)
         rf_http_send(c->http, RF_CONTAINER(l, struct rf_exchange, link));
+    resume_streams(c);
     rf_http_kick(c->http);
 }
 
@@ -266,14 +322,18 @@ static void turn(rpcfan_client_t *c)
     put_on_wire(c, &actions);
     answer_status(c, waits, now_ns);
     deliver(c, &actions.done, now_ns);
+    rf_live_turn(c->live, now_ns);
     c->turn_ns = 0;
     arm(c, now_ns);
     pthread_mutex_lock(&c->in.lock);
-    bool over = c->in.closing && rf_list_empty(&c->in.submitted) && rf_core_idle(c->core);
+    bool closing = c->in.closing;
+    bool over = closing && rf_list_empty(&c->in.submitted) && rf_core_idle(c->core);
     pthread_mutex_unlock(&c->in.lock);
+    if (closing && !c->live->closing)
+        rf_live_close(c->live, on_wires_closed, c);
     if (over) {
         c->stopping = true;
-        rf_http_close(c->http, on_http_closed, c);
+        rf_http_close(c->http, on_wires_closed, c);
     }
 }
 
@@ -285,6 +345,7 @@ enum rpcfan_err rf_turn_http(rpcfan_client_t *c, uint32_t in_flight, struct rpcf
         .n_endpoints = c->n_endpoints,
         .in_flight = in_flight,
         .done = on_reply,
+        .element = on_element,
         .arg = c,
         .log = &c->log,
     };

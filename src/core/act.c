@@ -6,6 +6,7 @@
  * it fails at once, so that a dead provider is not hammered. */
 #include <stdio.h>
 
+#include "core/gather.h"
 #include "core/need.h"
 #include "core/plan.h"
 #include "core/queue.h"
@@ -111,7 +112,8 @@ static void retry(struct rf_settle *s, struct rf_call *c, const struct rf_verdic
         c->batch_max = (s->ex->n + 1) / 2; /* isolate a call that poisons its batch */
     uint64_t at = retry_time(s, c, v, other);
     uint64_t rtt = rf_hist_quantile(&s->ep->latency, 500);
-    if (!may_resend(c, v) || c->tries >= net->attempts || rf_time_add(at, rtt) >= c->deadline_ns) {
+    if (!may_resend(c, v) || c->tries >= net->attempts || rf_gather_gives_up(c, error) ||
+        rf_time_add(at, rtt) >= c->deadline_ns) {
         deliver(s, c, v, error);
         return;
     }
@@ -168,8 +170,7 @@ static void note_lack(struct rf_settle *s, const struct rf_call *c, const struct
         m->absent |= UINT64_C(1) << s->ep->index;
         m->absent_until_ns = s->now_ns + RF_ABSENT_NS;
     }
-    if (v->told_inputs > 0)
-        s->ep->inputs_max = v->told_inputs;
+    rf_gather_told(s->ep, c, v, s->ex->n == 1);
     if (net->n_ep < 2)
         return;
     if (rf_need_head_in_error(net->family, error, &head))

@@ -21,7 +21,7 @@ enum rf_call_state {
     RF_CALL_DELAYED, /* waits in the delay heap for its next try */
     RF_CALL_SENT,    /* in an exchange */
     RF_CALL_SPREAD,  /* waits for its legs, see plan.h */
-    RF_CALL_JOINED,  /* waits for the answer of an equal call */
+    RF_CALL_JOINED,  /* waits for the answer of an equal call, or of a leg that asks for it too */
     RF_CALL_DONE     /* answered; belongs to the shell again */
 };
 
@@ -40,6 +40,7 @@ struct rf_call {
     uint64_t submitted_ns;
     uint32_t quorum;       /* 0: the network's */
     uint8_t policy, split; /* an rpcfan_policy and an rpcfan_split; 0: the network's */
+    bool stream;           /* its answer comes in elements: it goes alone, to one endpoint */
 
     /* the core's books; what is small stands together */
     uint8_t state;        /* an rf_call_state */
@@ -55,6 +56,7 @@ struct rf_call {
     uint8_t laters;       /* tries that came too early */
     uint8_t depth;        /* of splitting */
     uint16_t sends;       /* times it was put on a wire */
+    uint16_t gather_max;  /* in legs for so many at most; 1: alone; 0: as the node takes */
     uint32_t method_ix;   /* in the network's table of methods, or RF_METHOD_NONE */
     uint32_t class_ix;    /* class queue of its network */
     uint32_t batch_max;   /* own limit: halved to isolate a poison call; 0: none */
@@ -65,10 +67,13 @@ struct rf_call {
     uint64_t away;        /* of them those that would only send it away again */
     struct rf_exchange *ex;   /* while RF_CALL_SENT */
     struct rf_join_node join; /* in the network's table while others may join it */
-    struct rf_link joiners;   /* rf_call.link of those that did; zeroed: none */
+    struct rf_link joiners;   /* rf_call.link of those that did, or that a leg stands for; zeroed:
+                                 none */
     struct rf_plan *plan;     /* what it is spread over, or its hedge; NULL: nothing */
     struct rf_plan *leg_of; /* a leg made by the core, never seen by the shell; NULL: a caller's */
-    uint32_t at;            /* its index in `ex` */
+    struct rf_gather *gather; /* with which others it may be asked for, see gather.h; NULL: none */
+    struct rf_call *into;     /* while RF_CALL_JOINED: the leg for several; NULL: an equal call */
+    uint32_t at;              /* its index in `ex`, or among the keys of `into` */
 
     /* the answer: set by the core before done */
     enum rpcfan_err err;
@@ -122,7 +127,8 @@ enum rf_transport {
     RF_T_ABORTED    /* the core asked for it */
 };
 
-/** What came back. Filled in by the shell. */
+/** What came back. Filled in by the shell. Of a streamed exchange the body is `rest` of
+ * json/elements.h. */
 struct rf_reply {
     enum rf_transport transport;
     int status;               /* HTTP status; 0: none */
@@ -143,7 +149,8 @@ struct rf_exchange {
     uint32_t endpoint;     /* which one: index over all networks, in the order of the options */
     uint32_t network, index; /* the same as network and index in it */
     struct rf_buf body;      /* the request */
-    uint64_t timeout_ns;     /* the attempt's, from now on */
+    uint64_t timeout_ns;     /* the attempt's, from now on; `stream`: between two pieces */
+    bool stream;             /* call[0] wants the elements; the reply is what surrounds them */
     bool fresh;              /* must go over a new connection (a call that is never sent twice) */
     bool batch;              /* the body is an array */
     bool trial;              /* of the learned batch cap */

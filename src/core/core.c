@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "core/endpoint.h"
+#include "core/gather.h"
 #include "core/method.h"
 #include "core/need.h"
 #include "core/plan.h"
@@ -94,6 +95,8 @@ static enum rpcfan_err check_network(const struct rpcfan_network_options *o,
     if (o->policy == RPCFAN_QUORUM && o->quorum > o->n_endpoints)
         return rf_fail(err, RPCFAN_ECONFIG, "a quorum of %u needs as many endpoints, there are %zu",
                        o->quorum, o->n_endpoints);
+    if (o->gather != 0 && o->family != RPCFAN_SOLANA)
+        return rf_fail(err, RPCFAN_ECONFIG, "gather is for networks of the family solana");
     if (o->hedge_percent > HEDGE_PERCENT_MAX)
         return rf_fail(err, RPCFAN_ECONFIG, "hedge must be at most %d %% of the calls",
                        HEDGE_PERCENT_MAX);
@@ -126,6 +129,7 @@ static void set_ways(struct rf_network *net, const struct rpcfan_network_options
     net->quorum = o->quorum;
     net->hedge_percent = o->hedge_percent;
     net->join = o->join != 0;
+    net->gather = o->gather != 0;
     uint32_t lag = o->family == RPCFAN_SOLANA ? LAG_SOLANA : LAG_EVM;
     rf_fresh_init(&net->fresh, (uint32_t)o->n_endpoints, o->lag_max > 0 ? o->lag_max : lag);
     rf_drr_init(&net->turns);
@@ -144,9 +148,10 @@ static enum rpcfan_err init_network(struct rf_core *core, struct rf_network *net
     enum rpcfan_err e = check_network(o, err);
     if (e == RPCFAN_OK)
         e = init_endpoints(core, net, o, next_id, err);
-    bool made = e != RPCFAN_OK ||
-                (rf_method_init(net, o) && init_account_limits(core, net, all->accounts) &&
-                 (!net->join || rf_join_init(&net->joins, all->pending_calls)));
+    bool made =
+        e != RPCFAN_OK ||
+        (rf_method_init(net, o) && init_account_limits(core, net, all->accounts) &&
+         (!net->join || rf_join_init(&net->joins, all->pending_calls)) && rf_gather_init(net));
     if (!made)
         e = rf_fail(err, RPCFAN_ENOMEM, "out of memory");
     if (e != RPCFAN_OK)
@@ -243,6 +248,7 @@ void rf_core_free(struct rf_core *core)
         rf_free(net->name);
         rf_method_fini(net);
         rf_join_fini(&net->joins);
+        rf_join_fini(&net->gathers);
     }
     for (uint32_t i = 0; i < core->n_accounts; i++) {
         rf_gate_fini(&core->account[i].gate);
@@ -275,6 +281,10 @@ static void set_wishes(const struct rf_network *net, struct rf_call *c)
         c->split = (uint8_t)net->split;
     if (c->quorum == 0)
         c->quorum = net->quorum;
+    if (c->stream) { /* elements of two answers cannot be told apart once they are handed out */
+        c->policy = c->policy == RPCFAN_FAILOVER ? RPCFAN_FAILOVER : RPCFAN_BALANCE;
+        c->split = RPCFAN_SPLIT_NONE;
+    }
     if (net->n_ep > 1) {
         struct rf_need need = rf_need_of_call(net->family, rf_call_method(c), rf_call_params(c));
         c->need = (uint8_t)need.kind;
@@ -285,7 +295,7 @@ static void set_wishes(const struct rf_network *net, struct rf_call *c)
 /* Equal reads that wish the same go together. @return whether it joined another call. */
 static bool join(struct rf_core *core, struct rf_network *net, struct rf_call *c)
 {
-    if (!net->join || !c->read)
+    if (!net->join || !c->read || c->stream)
         return false;
     uint64_t salt = (uint64_t)c->policy << 40 | (uint64_t)c->split << 32 | c->quorum;
     salt ^= core->join_salt;
@@ -341,17 +351,10 @@ static void submit(struct rf_core *core, struct rf_call *c, uint64_t now_ns)
     set_wishes(net, c);
     if (join(core, net, c))
         return;
+    rf_gather_admit(core, net, c);
     bool plain = c->policy <= RPCFAN_FAILOVER && c->split != RPCFAN_SPLIT_RANGE;
     if (plain || (!rf_fan_start(core, c, now_ns) && !rf_split_start(core, c, now_ns)))
         rf_call_queue(core, c, RF_QUEUE_NEW, now_ns);
-}
-
-static void abort_exchange(struct rf_core *core, struct rf_exchange *ex)
-{
-    if (ex->aborting)
-        return;
-    ex->aborting = true;
-    rf_list_push(&core->out->abort, &ex->link);
 }
 
 /* A close does not wait for answers that nobody wants any more. */
@@ -360,7 +363,7 @@ static void abort_unwanted(struct rf_core *core)
     for (struct rf_link *l = core->flying.next; l != &core->flying; l = l->next) {
         struct rf_exchange *ex = RF_CONTAINER(l, struct rf_exchange, flight);
         if (ex->live == 0)
-            abort_exchange(core, ex);
+            rf_queue_abort(core, ex);
     }
 }
 
@@ -372,7 +375,7 @@ static void abort_flying(struct rf_core *core, uint64_t now_ns)
             if (ex->call[i] != NULL)
                 rf_call_finish(core, ex->call[i], RPCFAN_ECANCELED, now_ns);
         }
-        abort_exchange(core, ex);
+        rf_queue_abort(core, ex);
     }
 }
 
@@ -460,6 +463,16 @@ uint32_t rf_core_network(const struct rf_core *core, const char *name)
             return i;
     }
     return UINT32_MAX;
+}
+
+const char *rf_core_endpoint_name(const struct rf_core *core, uint32_t endpoint)
+{
+    for (uint32_t i = 0; i < core->n_net; i++) {
+        if (endpoint < core->net[i].n_ep)
+            return core->net[i].ep[endpoint].name;
+        endpoint -= core->net[i].n_ep;
+    }
+    return "";
 }
 
 uint64_t rf_core_network_deadline(const struct rf_core *core, uint32_t network)

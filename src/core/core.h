@@ -72,6 +72,9 @@ bool rf_core_idle(const struct rf_core *core);
 
 /** Find a network. @param name NULL: the first. @return its index, or UINT32_MAX. */
 uint32_t rf_core_network(const struct rf_core *core, const char *name);
+/** The name of an endpoint by its index over all networks; "" where there is none. Lives as long as
+ * the core. */
+const char *rf_core_endpoint_name(const struct rf_core *core, uint32_t endpoint);
 /** A network's default deadline in ns, relative. */
 uint64_t rf_core_network_deadline(const struct rf_core *core, uint32_t network);
 

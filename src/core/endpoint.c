@@ -91,21 +91,23 @@ void rf_endpoint_hasten(struct rf_network *net, uint64_t now_ns)
         rf_breaker_hasten(&net->ep[i].breaker);
 }
 
-/* Slots now: configured and found useful, less while the breaker's slow start runs, one while it
- * must prove itself. */
-static uint32_t slots(struct rf_endpoint *ep, bool alone, uint64_t now_ns)
+/* One that has yet to prove itself gets one exchange at a time. */
+static bool is_unproven(const struct rf_endpoint *ep)
+{
+    return ep->count.ok + ep->count.rpc == 0 || ep->fail_streak > 0;
+}
+
+/* Slots now: configured and found useful, less while the breaker's slow start runs. */
+static uint32_t slots(struct rf_endpoint *ep, uint64_t now_ns)
 {
     uint32_t n = rf_conc_limit(&ep->conc, rf_endpoint_per_s(ep), ep->rtt_p90_ns, now_ns);
     uint32_t slow = rf_breaker_slots(&ep->breaker);
-    if (slow < n)
-        n = slow;
-    bool unproven = ep->count.ok + ep->count.rpc == 0 || ep->fail_streak > 0;
-    return unproven && !alone ? 1 : n;
+    return slow < n ? slow : n;
 }
 
 bool rf_endpoint_has_spare(struct rf_endpoint *ep, uint64_t now_ns)
 {
-    return ep->in_flight * 2 < slots(ep, false, now_ns);
+    return ep->in_flight * 2 < (is_unproven(ep) ? 1 : slots(ep, now_ns));
 }
 
 /* A gate that opens at a known time. @return whether it is closed; wait_ns then says for how long.
@@ -133,8 +135,10 @@ uint32_t rf_endpoint_room(struct rf_endpoint *ep, const struct rf_price *price, 
                           bool alone, uint64_t now_ns, uint64_t *wait_ns)
 {
     *wait_ns = RF_NEVER;
-    if (ep->in_flight >= slots(ep, alone, now_ns))
+    if (ep->in_flight >= slots(ep, now_ns))
         return 0;
+    if (!alone && is_unproven(ep) && ep->in_flight > ep->streams)
+        return 0; /* a stream proves it only after minutes: nobody waits for that */
     if (closed_until(ep->bench_until_ns, now_ns, wait_ns))
         return 0;
     if (!alone && ep->breaker.state == RF_BREAKER_CLOSED &&
@@ -149,6 +153,7 @@ uint32_t rf_endpoint_room(struct rf_endpoint *ep, const struct rf_price *price, 
 void rf_endpoint_take(struct rf_endpoint *ep, struct rf_exchange *ex, uint64_t now_ns)
 {
     ep->in_flight++;
+    ep->streams += ex->stream;
     ex->generation = rf_breaker_take(&ep->breaker, ex->timeout_ns + LEASE_EXTRA_NS, now_ns);
     ex->extra = ex->n > 1 ? ep->batch_cost : 0;
     ex->stamp[0] = rf_gate_take(&ep->gate, ex->price.own, ex->n + ex->extra, now_ns);
@@ -166,6 +171,7 @@ void rf_endpoint_untake(struct rf_endpoint *ep, struct rf_exchange *ex, uint64_t
 {
     struct rf_gate_fates f = {.unsent = ex->n + ex->extra};
     ep->in_flight--;
+    ep->streams -= ex->stream;
     rf_gate_settle(&ep->gate, ex->price.own, &f, now_ns);
     if (ep->account != NULL)
         rf_gate_settle(&ep->account->gate, ex->price.account, &f, now_ns);
@@ -361,18 +367,20 @@ void rf_endpoint_settle(struct rf_endpoint *ep, struct rf_exchange *ex, const st
 {
     const struct rf_reply *r = &ex->reply;
     ep->in_flight--;
+    ep->streams -= ex->stream;
     ep->count.bytes_out += r->bytes_out;
     ep->count.bytes_in += r->bytes_in;
     ep->count.resent += r->resent;
     ep->count.throttled += l->throttled;
     settle_gates(ep, ex, l, now_ns);
-    if (l->good == 0 && l->verdict.class != RF_CLASS_OK)
+    if (l->good == 0 && l->verdict.class != RF_CLASS_OK && l->verdict.class != RF_CLASS_ABORTED)
         note_failure(ep, ex, &l->verdict);
     feed_breaker(ep, ex, l, now_ns, core);
     feed_gates(ep, ex, l, now_ns, core);
     feed_batchcap(ep, ex, l, now_ns, core);
     feed_bench(ep, l, now_ns, core);
-    feed_latency(ep, ex, l, now_ns);
+    if (!ex->stream) /* minutes of snapshot say nothing about how quick the node is */
+        feed_latency(ep, ex, l, now_ns);
 }
 
 void rf_endpoint_why(const struct rf_endpoint *ep, uint64_t now_ns, char *out, size_t size)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "core/gather.h"
 #include "core/method.h"
 #include "core/need.h"
 #include "core/queue.h"
@@ -42,6 +43,12 @@ static void free_plan(struct rf_core *core, struct rf_plan *p)
     for (uint32_t i = 0; i < p->n; i++)
         free_leg(core, p->leg[i]);
     rf_buf_fini(&p->out);
+    rf_list_remove(&p->link);
+    rf_free(p);
+}
+
+void rf_plan_discard(struct rf_plan *p)
+{
     rf_list_remove(&p->link);
     rf_free(p);
 }
@@ -264,6 +271,9 @@ static void hear(struct rf_core *core, struct rf_plan *p, struct rf_leg *leg, ui
     case RF_PLAN_HEDGE:
         rf_second_heard(core, p, leg, now_ns);
         break;
+    case RF_PLAN_GATHER:
+        rf_gather_heard(core, p, leg, now_ns);
+        break;
     case RF_PLAN_PROBE:
         break;
     }
@@ -281,7 +291,7 @@ bool rf_plan_run(struct rf_core *core, uint64_t now_ns)
         struct rf_leg *leg = RF_CONTAINER(c, struct rf_leg, call);
         struct rf_plan *p = c->leg_of;
         leg->done = true;
-        if (p->parent != NULL)
+        if (p->parent != NULL || p->kind == RF_PLAN_GATHER)
             hear(core, p, leg, now_ns);
         if (--p->live > 0)
             continue;

@@ -17,7 +17,8 @@ enum rf_plan_kind {
     RF_PLAN_HEAD,      /* what "latest" is, before a range is split */
     RF_PLAN_RANGE,     /* pieces of a block range, joined in order */
     RF_PLAN_HEDGE,     /* a second try of a slow read, which itself goes on */
-    RF_PLAN_PROBE      /* where is an endpoint's head? Nobody waits for it */
+    RF_PLAN_PROBE,     /* where is an endpoint's head? Nobody waits for it */
+    RF_PLAN_GATHER     /* one leg for many calls, see gather.h; it has no parent */
 };
 
 /** One leg. */
@@ -48,6 +49,9 @@ struct rf_plan {
     uint64_t next, last, piece; /* ... so many blocks */
     struct rf_buf out;          /* range: the elements of the pieces that came in, in order */
     bool out_space;             /* there is whitespace between tokens in it */
+    uint32_t waiting;      /* gather: calls that wait for its leg, on the leg's `joiners` ... */
+    uint32_t room, inputs; /* ... so many at most; keys in the request as it was written */
+    uint32_t told;         /* gather: keys that the node says it takes; 0: it did not say */
 };
 
 /** Make a plan for a call, which then waits for its legs (but for a hedge, which goes on).
@@ -74,6 +78,8 @@ void rf_plan_extend(struct rf_core *core, struct rf_plan *p, uint64_t deadline_n
 /** Legs that are not done of all the plans that a call of a caller was spread over; `p` is any of
  * them. Counts to RF_PLAN_LEGS_MAX at least. */
 uint32_t rf_plan_family(const struct rf_plan *p);
+/** Free a plan that has no leg and no parent. */
+void rf_plan_discard(struct rf_plan *p);
 /** Forget the first leg, which is done. */
 void rf_plan_shift(struct rf_core *core, struct rf_plan *p);
 /** Answer the parent with what a leg brought. */

@@ -20,7 +20,8 @@ static struct rf_class_queue *class_of(struct rf_core *core, const struct rf_exc
 
 static bool hedgeable(const struct rf_call *c)
 {
-    return c != NULL && c->read && c->leg_of == NULL && c->plan == NULL && c->sends == 1;
+    return c != NULL && c->read && c->leg_of == NULL && c->plan == NULL && c->sends == 1 &&
+           !c->stream;
 }
 
 void rf_second_arm(struct rf_core *core, struct rf_exchange *ex, uint64_t now_ns)
@@ -164,8 +165,7 @@ static void probe(struct rf_core *core, struct rf_network *net, uint32_t i, uint
     if (p == NULL)
         return;
     if (rf_plan_add(core, p, tail, UINT64_C(1) << i, rf_time_add(now_ns, PROBE_NS)) == NULL) {
-        rf_list_remove(&p->link);
-        rf_free(p);
+        rf_plan_discard(p);
     }
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "core/endpoint.h"
+#include "core/gather.h"
 #include "core/need.h"
 #include "core/plan.h"
 #include "core/queue.h"
@@ -141,6 +142,8 @@ static bool accepts(const struct packing *p, const struct rf_call *c)
         return true;
     if (c->once || ex->call[0]->once || ex->n >= p->max)
         return false;
+    if (c->stream || ex->call[0]->stream)
+        return false;
     if (c->batch_max != 0 && ex->n >= c->batch_max)
         return false;
     if (p->bytes + c->tail_len + RF_REQUEST_HEAD_MAX > p->max_bytes)
@@ -156,6 +159,8 @@ static void pack_from(struct packing *p, struct rf_link *list)
             give_up(p, c);
             continue;
         }
+        if (p->ex->n < p->max && !rf_gather_ready(p->core, c, p->ep, p->now_ns))
+            continue;
         if (!accepts(p, c))
             return;
         rf_call_pack(p->core, c, p->ex);
@@ -184,6 +189,8 @@ static uint64_t attempt_timeout(const struct rf_endpoint *ep, const struct rf_ex
                                 uint64_t now_ns)
 {
     uint64_t last = 0;
+    if (ex->stream) /* it says how long a silence may be, and nothing about the whole */
+        return ep->timeout_ns;
     for (uint32_t i = 0; i < ex->n; i++)
         last = rf_max_u64(last, ex->call[i]->deadline_ns);
     return rf_min_u64(ep->timeout_ns, rf_time_sub(last, now_ns));
@@ -244,6 +251,7 @@ static void send_batch(struct rf_core *core, struct rf_class_queue *q, struct rf
         return;
     }
     ex->fresh = ex->call[0]->once;
+    ex->stream = ex->call[0]->stream;
     ex->price = q->price[r->ep->index];
     ex->timeout_ns = attempt_timeout(r->ep, ex, now_ns);
     ex->sent_ns = now_ns;
@@ -298,6 +306,7 @@ static bool lingers(const struct rf_network *net, const struct rf_class_queue *q
                     const struct rf_endpoint *ep, uint64_t now_ns)
 {
     return net->linger_ns > 0 && rf_list_empty(&q->retry) && q->n < ep->batch.limit &&
+           !first_of(&q->fresh)->stream &&
            now_ns < rf_time_add(first_of(&q->fresh)->submitted_ns, net->linger_ns);
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "core/endpoint.h"
+#include "core/gather.h"
 #include "core/plan.h"
 #include "policy/backoff.h"
 
@@ -21,6 +22,26 @@ static struct rf_network *net_of(struct rf_core *core, const struct rf_call *c)
     return &core->net[c->network];
 }
 
+static void leave_queue(struct rf_network *net, struct rf_call *c)
+{
+    struct rf_class_queue *q = &net->cq[c->class_ix];
+    if (q->front == &c->link)
+        q->front = c->link.next;
+    rf_list_remove(&c->link);
+    q->n--;
+    net->queued--;
+    rf_gather_unqueued(c);
+}
+
+/* What was sent for a leg was sent for those that it stands for. */
+static void leave_leg(struct rf_call *c)
+{
+    uint32_t sends = (uint32_t)c->sends + c->into->sends;
+    c->sends = sends > UINT16_MAX ? UINT16_MAX : (uint16_t)sends;
+    c->into->leg_of->waiting--;
+    c->into = NULL;
+}
+
 /* The one writer of `state`: takes the call out of where it is. */
 static void set_state(struct rf_core *core, struct rf_call *c, enum rf_call_state to)
 {
@@ -28,9 +49,7 @@ static void set_state(struct rf_core *core, struct rf_call *c, enum rf_call_stat
     assert(c->state != RF_CALL_DONE);
     switch ((enum rf_call_state)c->state) {
     case RF_CALL_QUEUED:
-        rf_list_remove(&c->link);
-        net->cq[c->class_ix].n--;
-        net->queued--;
+        leave_queue(net, c);
         break;
     case RF_CALL_DELAYED:
         rf_heap_remove(&core->delays, &c->delay);
@@ -44,6 +63,8 @@ static void set_state(struct rf_core *core, struct rf_call *c, enum rf_call_stat
         break;
     case RF_CALL_JOINED:
         rf_list_remove(&c->link);
+        if (c->into != NULL)
+            leave_leg(c);
         break;
     case RF_CALL_NEW:
     case RF_CALL_SPREAD:
@@ -70,6 +91,7 @@ void rf_call_queue(struct rf_core *core, struct rf_call *c, enum rf_queue_end en
         rf_list_before(q->front, &c->link);
     q->n++;
     net->queued++;
+    rf_gather_queued(core, c, end != RF_QUEUE_NEW);
 }
 
 void rf_call_delay(struct rf_core *core, struct rf_call *c, uint64_t ready_ns, uint64_t now_ns)
@@ -114,6 +136,8 @@ static void extend(struct rf_core *core, struct rf_call *c, uint64_t until_ns)
         (void)rf_due_add(&core->deadlines, &c->deadline, until_ns);
     }
     c->deadline_ns = until_ns;
+    if (c->into != NULL)
+        extend(core, c->into, until_ns);
     for (uint32_t i = 0; c->plan != NULL && i < c->plan->n; i++)
         extend(core, &c->plan->leg[i]->call, until_ns);
 }
@@ -126,6 +150,28 @@ void rf_call_join(struct rf_core *core, struct rf_call *c, struct rf_call *leade
         rf_list_init(&leader->joiners);
     rf_list_push(&leader->joiners, &c->link);
     net_of(core, c)->joined++;
+}
+
+void rf_call_gather(struct rf_core *core, struct rf_call *c, struct rf_call *leg)
+{
+    set_state(core, c, RF_CALL_JOINED);
+    extend(core, leg, c->deadline_ns);
+    if (leg->joiners.next == NULL)
+        rf_list_init(&leg->joiners);
+    rf_list_push(&leg->joiners, &c->link);
+    c->into = leg;
+    leg->leg_of->waiting++;
+}
+
+void rf_call_stand_for(struct rf_core *core, struct rf_call *leg, struct rf_call *c, bool again)
+{
+    struct rf_network *net = net_of(core, c);
+    rf_list_remove(&leg->link);
+    if (leg->class_ix == c->class_ix)
+        rf_list_before(&c->link, &leg->link);
+    else
+        rf_list_push(again ? &net->cq[leg->class_ix].retry : &net->cq[leg->class_ix].fresh,
+                     &leg->link);
 }
 
 static bool has_joiners(const struct rf_call *c)
@@ -154,7 +200,9 @@ void rf_call_finish(struct rf_core *core, struct rf_call *c, enum rpcfan_err err
 {
     struct rf_network *net = net_of(core, c);
     bool sent = c->state == RF_CALL_SENT;
+    struct rf_call *leg = c->into;
     set_state(core, c, RF_CALL_DONE);
+    rf_gather_drop(net, c);
     if (sent && (err == RPCFAN_OK || err == RPCFAN_ERPC))
         net->served++; /* a leg as well: it was queued like any call */
     rf_due_remove(&core->deadlines, &c->deadline);
@@ -176,6 +224,8 @@ void rf_call_finish(struct rf_core *core, struct rf_call *c, enum rpcfan_err err
     net->answered++;
     rf_list_push(&core->out->done, &c->link);
     answer_joiners(core, c, now_ns);
+    if (leg != NULL)
+        rf_gather_left(core, leg, now_ns);
 }
 
 /* What a call has been through. */
@@ -189,6 +239,7 @@ static void hand_over_books(struct rf_call *from, struct rf_call *to)
     to->tried = from->tried;
     to->away = from->away;
     to->batch_max = from->batch_max;
+    to->gather_max = from->gather_max;
     to->moved_free = from->moved_free;
     to->needs_token = from->needs_token;
     to->token_group = from->token_group;
@@ -216,10 +267,17 @@ static void hand_over(struct rf_core *core, struct rf_call *from, struct rf_call
         (void)pushed;
     } else if (from->state == RF_CALL_SENT) {
         from->ex->call[from->at] = to;
+    } else if (from->state == RF_CALL_JOINED) {
+        rf_list_before(&from->link, &to->link);
+        rf_list_remove(&from->link);
     }
     to->state = from->state;
     to->ex = from->ex;
     to->at = from->at;
+    to->into = from->into;
+    to->gather = from->gather;
+    if (to->gather != NULL && to->gather->lone == from)
+        to->gather->lone = to;
     to->plan = from->plan;
     if (to->plan != NULL) {
         to->plan->parent = to;
@@ -231,12 +289,25 @@ static void hand_over(struct rf_core *core, struct rf_call *from, struct rf_call
     from->state = RF_CALL_NEW;
     from->plan = NULL;
     from->ex = NULL;
+    from->into = NULL;
+    from->gather = NULL;
+}
+
+void rf_queue_abort(struct rf_core *core, struct rf_exchange *ex)
+{
+    if (ex->aborting)
+        return;
+    ex->aborting = true;
+    rf_list_push(&core->out->abort, &ex->link);
 }
 
 void rf_call_leave(struct rf_core *core, struct rf_call *c, enum rpcfan_err err, uint64_t now_ns)
 {
-    if (has_joiners(c))
+    if (has_joiners(c) && c->leg_of == NULL)
         hand_over(core, c, RF_CONTAINER(c->joiners.next, struct rf_call, link));
+    /* An answer that is too late is still worth its books, but not where it is gigabytes. */
+    if (c->stream && c->state == RF_CALL_SENT)
+        rf_queue_abort(core, c->ex);
     rf_call_finish(core, c, err, now_ns);
 }
 
@@ -260,7 +331,7 @@ static void explain_wait(struct rf_core *core, struct rf_call *c, uint64_t now_n
     const struct rf_network *net = net_of(core, c);
     if (c->detail != NULL || net->n_ep == 0)
         return;
-    if (c->state == RF_CALL_SENT) {
+    if ((c->into != NULL ? c->into : c)->state == RF_CALL_SENT) {
         rf_call_explain(c, "deadline passed while waiting for the answer");
         return;
     }

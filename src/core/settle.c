@@ -168,9 +168,10 @@ static const struct rf_verdict malformed = {
 
 static void read_member(struct rf_settle *s, struct rf_call *c, const struct rf_member *m)
 {
+    bool whole = s->ex->stream && s->ex->reply.split.shape == RF_SHAPE_ARRAY;
     if (is_error(s, m) && !m->twice)
         judge_error(s, c, m);
-    else if (m->result_len > 0 && !m->twice)
+    else if (m->result_len > 0 && !m->twice && !whole) /* elements in it would have been missed */
         succeed(s, c, m);
     else
         judge(s, c, &malformed, (struct rpcfan_slice){NULL, 0});
@@ -321,7 +322,7 @@ void rf_settle(struct rf_core *core, struct rf_exchange *ex, uint64_t now_ns)
     else
         judge_whole(&s);
     rf_blob_ref(ex->reply.blob, s.shares);
-    if (s.lesson.good > 0 || s.lesson.verdict.class == RF_CLASS_TIMEOUT)
+    if (!ex->stream && (s.lesson.good > 0 || s.lesson.verdict.class == RF_CLASS_TIMEOUT))
         rf_hedge_sample(&q->hedge, rf_time_sub(now_ns, ex->sent_ns), now_ns);
     rf_heap_remove(&core->hedges, &ex->hedge);
     rf_endpoint_settle(s.ep, ex, &s.lesson, now_ns, core);

@@ -55,6 +55,7 @@ struct rf_endpoint {
     char *name; /* owned */
     uint32_t id, index, priority;
     uint32_t in_flight, in_flight_max;
+    uint32_t streams;    /* of those in flight */
     uint32_t batch_cost; /* what a batch costs over its members, in calls */
     uint64_t timeout_ns;
     struct rf_gate gate;
@@ -148,8 +149,8 @@ struct rf_network {
     struct rf_fresh fresh;
     struct rf_admit admit;
     uint32_t served; /* calls that nodes answered in this step; `admit` is told at its end */
-    struct rf_join joins;
-    bool join;
+    struct rf_join joins, gathers; /* gathers: rf_gather.node */
+    bool join, gather;
     enum rpcfan_policy policy;
     enum rpcfan_split split;
     uint32_t quorum, hedge_percent;
@@ -160,6 +161,7 @@ struct rf_network {
     uint64_t queued, delayed, in_flight; /* calls */
     uint64_t submitted, answered, retried;
     uint64_t joined, hedged, hedges_won, legs; /* counted for ever */
+    uint64_t gathered; /* likewise: calls answered by a request that was made for several */
 };
 
 enum rf_core_phase { RF_CORE_OPEN, RF_CORE_DRAINING, RF_CORE_ENDING };

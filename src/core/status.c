@@ -192,11 +192,12 @@ static void add_network(struct rf_buf *b, const struct rf_network *net, uint64_t
     rf_buf_printf(b,
                   ",\"submitted\":%llu,\"answered\":%llu,\"queued\":%llu,\"delayed\":%llu,"
                   "\"in_flight\":%llu,\"retries\":%llu,\"retry_budget\":%u.%u,\"joined\":%llu,"
-                  "\"hedges\":%llu,\"hedges_won\":%llu,\"legs\":%llu,\"endpoints\":[",
+                  "\"gathered\":%llu,\"hedges\":%llu,\"hedges_won\":%llu,\"legs\":%llu,"
+                  "\"endpoints\":[",
                   ull(net->submitted), ull(net->answered), ull(net->queued), ull(net->delayed),
                   ull(net->in_flight), ull(net->retried), net->budget.tenths / 10,
-                  net->budget.tenths % 10, ull(net->joined), ull(net->hedged), ull(net->hedges_won),
-                  ull(net->legs));
+                  net->budget.tenths % 10, ull(net->joined), ull(net->gathered), ull(net->hedged),
+                  ull(net->hedges_won), ull(net->legs));
     for (uint32_t i = 0; i < net->n_ep; i++) {
         if (i > 0)
             rf_buf_char(b, ',');

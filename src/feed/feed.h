@@ -89,6 +89,10 @@ size_t rf_feed_take(struct rf_feed *f, struct rpcfan_account_event *out, size_t 
                     struct rpcfan_feed_mark *mark);
 /** Whether rf_feed_take() has something new to say. */
 bool rf_feed_ready(const struct rf_feed *f);
+/** RPCFAN_BLOCK: whether the queue has as much as it should have: read no more from the sockets
+ * until it is false again. Notes that come all the same are taken, and what does not fit is read
+ * again. */
+bool rf_feed_full(const struct rf_feed *f);
 /** Release what events hold. Thread: any; needs no lock. */
 void rf_feed_release(struct rpcfan_account_event *ev, size_t n);
 /** Figures. */

@@ -15,7 +15,7 @@ enum rf_queue_added {
     RF_QUEUE_CONFLATED, /* it took the place of an older one of its key */
     RF_QUEUE_DROPPED,   /* something was dropped: this one, or `dropped` */
     RF_QUEUE_FULL,      /* RPCFAN_BLOCK: not taken in; the source must stop and offer it again */
-    RF_QUEUE_NO_MEMORY  /* as DROPPED, this one */
+    RF_QUEUE_NO_MEMORY  /* as DROPPED; it is this one */
 };
 
 /** What waits. Embedded in the owner's item, which it allocates and frees. */
@@ -53,12 +53,15 @@ void rf_queue_fini(struct rf_queue *q);
  * Offer an item.
  * @param it   set key, since, bytes. Belongs to the queue when ADDED or CONFLATED.
  * @param out  an item that left the queue for it, the caller's to free: with CONFLATED the older
- *             one, with DROPPED the dropped one (`it` itself, or the oldest while `it` waits); else
- *             NULL. Call again with more room needed: one item a call is enough, as an item larger
- *             than the cap itself is always dropped.
+ *             one, with DROPPED and NO_MEMORY the dropped one (`it` itself, or the oldest while
+ * `it` waits); else NULL. An item larger than the cap itself is always dropped. Where what came is
+ * longer than what left, more must go: call rf_queue_evict() until NULL.
  */
 enum rf_queue_added rf_queue_add(struct rf_queue *q, struct rf_queue_item *it,
                                  struct rf_queue_item **out);
+/** Drop the oldest where the bytes are over the cap. @return it, the caller's to free; NULL: they
+ * are not. */
+struct rf_queue_item *rf_queue_evict(struct rf_queue *q);
 /** Take the oldest, or NULL where it is empty. The caller's to free. */
 struct rf_queue_item *rf_queue_take(struct rf_queue *q);
 /** The smallest `since` of all that waits; RF_NEVER where nothing does. */

@@ -16,6 +16,7 @@
 
 struct rf_subs;
 struct rf_buf;
+struct rf_rules;
 
 /** What an endpoint allows. 0 in a number: the default of the family. */
 struct rf_subs_endpoint {
@@ -62,7 +63,8 @@ struct rf_subs_options {
     uint32_t held;       /* unknown-id notifications held for their reply; default 1024 */
     uint64_t held_bytes; /* default 16 MiB */
     uint64_t seed;
-    const struct rf_log *log; /* may be NULL */
+    const struct rf_rules *rules; /* what refusals mean; outlive it; NULL: the built-in ones */
+    const struct rf_log *log;     /* may be NULL */
 };
 
 /** A subscription to add. Copied. */

@@ -76,6 +76,13 @@ enum rf_tok rf_scan_skip(struct rf_scan *s, const char *chunk, size_t len, size_
  */
 void rf_scan_pass_object(struct rf_scan *s, size_t n);
 
+/** Whether the chunk ended inside a token (a key, or a value other than an array or object), which
+ * then began at `s->start`. */
+static inline bool rf_scan_in_token(const struct rf_scan *s)
+{
+    return s->sub != 0;
+}
+
 /**
  * Say that the text is at its end.
  * @param number  out: 1 where a top-level number ended here (start and end are set); may be NULL.

@@ -27,6 +27,7 @@
 
 static void push_ready(struct rf_xfer *xf)
 {
+    rf_stream_end(xf);
     rf_list_remove(&xf->link);
     xf->state = RF_XFER_READY;
     rf_list_push(&xf->h->ready, &xf->link);
@@ -72,6 +73,8 @@ size_t rf_xfer_write(char *data, size_t size, size_t n, void *arg)
 {
     (void)size; /* always 1 */
     struct rf_xfer *xf = arg;
+    if (xf->stream != NULL)
+        return rf_stream_write(xf, data, n);
     struct rf_reply *r = &xf->ex->reply;
     size_t have = r->blob != NULL ? r->blob->len : 0;
     if (n > xf->ep->o->response_bytes || have > xf->ep->o->response_bytes - n) {
@@ -94,6 +97,8 @@ size_t rf_xfer_header(char *line, size_t size, size_t n, void *arg)
 {
     (void)size; /* always 1 */
     struct rf_xfer *xf = arg;
+    if (xf->stream != NULL)
+        rf_stream_heard(xf);
     xf->hinted = xf->hinted || rf_rate_header(line, n);
     return n;
 }
@@ -107,11 +112,11 @@ static const char *header_value(CURL *easy, const char *name)
 }
 
 /* A body that nothing delimits but the connection's end looks whole to libcurl where it was cut. */
-static bool was_cut(const struct rf_xfer *xf, enum rf_shape before)
+static bool was_cut(const struct rf_xfer *xf, bool bad_before)
 {
     const struct rf_reply *r = &xf->ex->reply;
     curl_off_t length = -1;
-    if (r->split.shape != RF_SHAPE_BAD || before == RF_SHAPE_BAD || r->split.no_memory)
+    if (r->split.shape != RF_SHAPE_BAD || bad_before || r->split.no_memory)
         return false;
     curl_easy_getinfo(xf->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     return length < 0 && header_value(xf->easy, "Transfer-Encoding") == NULL;
@@ -120,9 +125,14 @@ static bool was_cut(const struct rf_xfer *xf, enum rf_shape before)
 static void finish_body(struct rf_xfer *xf)
 {
     struct rf_reply *r = &xf->ex->reply;
-    enum rf_shape before = r->split.shape;
+    bool bad = r->split.shape == RF_SHAPE_BAD;
+    if (xf->stream != NULL && rf_stream_finish(xf, &bad) != RPCFAN_OK) {
+        r->transport = RF_T_RESET;
+        r->reason = "out of memory";
+        return;
+    }
     rf_split_finish(&r->split, r->blob != NULL ? r->blob->data : "");
-    if (was_cut(xf, before)) {
+    if (was_cut(xf, bad)) {
         r->transport = RF_T_RESET;
         r->reason = "the body ended early";
     } else if (r->blob != NULL) {
@@ -203,6 +213,13 @@ static void fill_reply(struct rf_xfer *xf, CURLcode code)
         rf_dns_suspect(xf->ep->dns);
 }
 
+void rf_xfer_end(struct rf_xfer *xf, CURLcode code)
+{
+    fill_reply(xf, code);
+    curl_multi_remove_handle(xf->h->multi, xf->easy);
+    push_ready(xf);
+}
+
 static void hand_back(struct rf_http *h, struct rf_link *l)
 {
     struct rf_xfer *xf = RF_CONTAINER(l, struct rf_xfer, link);
@@ -245,9 +262,7 @@ void rf_http_collect(struct rf_http *h, bool deliver_now)
         char *private = NULL;
         curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
         struct rf_xfer *xf = (struct rf_xfer *)(void *)private;
-        fill_reply(xf, code);
-        curl_multi_remove_handle(h->multi, easy);
-        push_ready(xf);
+        rf_xfer_end(xf, code);
     }
     if (deliver_now)
         deliver(h);
@@ -282,8 +297,8 @@ static void start(struct rf_xfer *xf, uint64_t waited_ns)
         fail_xfer(xf, RF_T_CONNECT, "timed out before it was sent");
         return;
     }
-    if (!rf_xfer_prepare(xf, to_ms(ex->timeout_ns - waited_ns),
-                         to_ms(rf_time_sub(connect_ns, waited_ns))) ||
+    long timeout_ms = ex->stream ? 0 : to_ms(ex->timeout_ns - waited_ns);
+    if (!rf_xfer_prepare(xf, timeout_ms, to_ms(rf_time_sub(connect_ns, waited_ns))) ||
         curl_multi_add_handle(xf->h->multi, xf->easy) != CURLM_OK) {
         fail_xfer(xf, RF_T_CONNECT, "out of memory");
         return;
@@ -291,6 +306,8 @@ static void start(struct rf_xfer *xf, uint64_t waited_ns)
     rf_list_remove(&xf->link);
     xf->state = RF_XFER_RUNNING;
     rf_list_push(&xf->h->running, &xf->link);
+    if (ex->stream)
+        rf_stream_start(xf);
 }
 
 static void name_found(struct rf_dns_waiter *w, int status)
@@ -336,6 +353,10 @@ void rf_http_send(struct rf_http *h, struct rf_exchange *ex)
 {
     reset_reply(ex);
     struct rf_xfer *xf = h->closing ? NULL : rf_ep_take(h, &h->ep[ex->endpoint]);
+    if (xf != NULL && ex->stream && !rf_stream_begin(xf)) {
+        rf_ep_give(xf);
+        xf = NULL;
+    }
     if (xf == NULL) {
         ex->reply.transport = h->closing ? RF_T_ABORTED : RF_T_CONNECT;
         ex->reply.reason = h->closing ? "closing" : "out of memory";
@@ -367,14 +388,20 @@ static void abort_xfer(struct rf_xfer *xf)
     fail_xfer(xf, RF_T_ABORTED, "aborted");
 }
 
+struct rf_xfer *rf_http_xfer(const struct rf_http *h, const struct rf_exchange *ex)
+{
+    for (const struct rf_exchange *s = h->stillborn; s != NULL; s = s->net) {
+        if (s == ex)
+            return NULL;
+    }
+    return ex->net;
+}
+
 void rf_http_abort(struct rf_http *h, struct rf_exchange *ex)
 {
-    for (struct rf_exchange *s = h->stillborn; s != NULL; s = s->net) {
-        if (s == ex)
-            return;
-    }
-    if (ex->net != NULL)
-        abort_xfer(ex->net);
+    struct rf_xfer *xf = rf_http_xfer(h, ex);
+    if (xf != NULL)
+        abort_xfer(xf);
 }
 
 void rf_http_kick(struct rf_http *h)
@@ -401,6 +428,7 @@ enum rpcfan_err rf_http_new(const struct rf_http_options *o, struct rf_http **ou
     rf_list_init(&h->waiting);
     rf_list_init(&h->running);
     rf_list_init(&h->ready);
+    rf_list_init(&h->streams);
     h->ep = rf_alloc(o->n_endpoints * sizeof *h->ep);
     rf_dns_init(&h->dns, o->loop);
     if (h->ep == NULL)

@@ -16,6 +16,12 @@ struct rf_http;
  * rf_http_abort(), rf_http_kick() or rf_http_close(); may call all of them. Thread: loop. */
 typedef void (*rf_http_done_cb)(struct rf_exchange *ex, void *arg);
 
+/** Told each element of the answer of a streamed exchange, in order. Called in the poll phase of
+ * the loop and inside rf_http_resume() and rf_http_kick(); must not call this room. Thread: loop.
+ * @param element  borrowed for the call. @return false: no further ones before rf_http_resume(). */
+typedef bool (*rf_http_element_cb)(struct rf_exchange *ex, const struct rpcfan_element *element,
+                                   void *arg);
+
 /** What rf_http_new() needs. */
 struct rf_http_options {
     uv_loop_t *loop;
@@ -23,6 +29,7 @@ struct rf_http_options {
     uint32_t n_endpoints;
     uint32_t in_flight; /* over all endpoints, for connection caps */
     rf_http_done_cb done;
+    rf_http_element_cb element; /* NULL: nobody listens */
     void *arg;
     const struct rf_log *log; /* outlives it; may be NULL */
 };
@@ -44,6 +51,10 @@ void rf_http_send(struct rf_http *h, struct rf_exchange *ex);
 /** End an exchange early: it comes back with RF_T_ABORTED on a later turn, or with its reply
  * where that was there already. No effect on one that has been handed back. Thread: loop. */
 void rf_http_abort(struct rf_http *h, struct rf_exchange *ex);
+
+/** Go on with a streamed exchange that its element callback stopped; may call that. No effect on
+ * others. Not inside done or element. Thread: loop. */
+void rf_http_resume(struct rf_http *h, struct rf_exchange *ex);
 
 /** Let libcurl start on what rf_http_send() gave it. Call once at the end of a loop turn;
  * without it the next turn does the same. Cheap where nothing was sent; never calls done.

@@ -399,6 +399,24 @@ static bool set_long(CURL *easy, CURLoption option, long *have, long want)
     return curl_easy_setopt(easy, option, want) == CURLE_OK;
 }
 
+/* A streamed answer has no cap; over HTTP/2 it has a connection of its own, see http_stream.c. */
+static bool set_streaming(struct rf_xfer *xf, bool streaming)
+{
+    const struct rpcfan_endpoint_options *o = xf->ep->o;
+    CURL *c = xf->easy;
+    if (xf->streaming == streaming)
+        return true;
+    uint64_t cap = streaming ? 0 : rf_min_u64(o->response_bytes, INT64_MAX);
+    bool ok = curl_easy_setopt(c, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)cap) == CURLE_OK;
+    if (o->http2) {
+        long version = streaming ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS;
+        ok &= curl_easy_setopt(c, CURLOPT_HTTP_VERSION, version) == CURLE_OK;
+        ok &= curl_easy_setopt(c, CURLOPT_FORBID_REUSE, streaming ? 1L : 0L) == CURLE_OK;
+    }
+    xf->streaming = streaming;
+    return ok;
+}
+
 bool rf_xfer_prepare(struct rf_xfer *xf, long timeout_ms, long connect_ms)
 {
     const struct rf_exchange *ex = xf->ex;
@@ -410,9 +428,11 @@ bool rf_xfer_prepare(struct rf_xfer *xf, long timeout_ms, long connect_ms)
         ok = ok && swap_list(c, CURLOPT_RESOLVE, &xf->resolve, ep->resolve);
     ok = ok && set_long(c, CURLOPT_TIMEOUT_MS, &xf->timeout_ms, timeout_ms);
     ok = ok && set_long(c, CURLOPT_CONNECTTIMEOUT_MS, &xf->connect_ms, connect_ms);
-    if (ok && xf->fresh != ex->fresh) {
-        ok = curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, ex->fresh ? 1L : 0L) == CURLE_OK;
-        xf->fresh = ex->fresh;
+    ok = ok && set_streaming(xf, ex->stream);
+    bool fresh = ex->fresh || (ex->stream && ep->o->http2);
+    if (ok && xf->fresh != fresh) {
+        ok = curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L) == CURLE_OK;
+        xf->fresh = fresh;
     }
     /* The size first: without it libcurl would measure the body as a string. */
     ok = ok &&

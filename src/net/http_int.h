@@ -3,7 +3,8 @@
  *
  *   http.c        lifecycle; a transfer's way from send to done
  *   http_multi.c  libcurl's sockets and timer on the loop
- *   http_easy.c   endpoints: header lists, tokens, proxies, and the pool of easy handles */
+ *   http_easy.c   endpoints: header lists, tokens, proxies, and the pool of easy handles
+ *   http_stream.c answers that are handed out while they arrive */
 #ifndef RF_NET_HTTP_INT_H
 #define RF_NET_HTTP_INT_H
 
@@ -62,12 +63,14 @@ struct rf_xfer {
     struct rf_slist *headers; /* set on the easy handle: a reference each */
     struct rf_slist *resolve;
     bool fresh;                  /* FRESH_CONNECT as set on the easy handle */
+    bool streaming;              /* it is set up for a streamed answer */
     long timeout_ms, connect_ms; /* as set on the easy handle */
     struct rf_dns_waiter waiter;
     uint64_t begun_ns; /* when its wait for a name began */
     /* from here on: of the exchange, cleared at send */
-    unsigned sends;   /* requests begun: more than one is libcurl's replay */
-    int socket_errno; /* no socket could be made */
+    struct rf_stream *stream; /* owned until its reply is ready; NULL: not streamed */
+    unsigned sends;           /* requests begun: more than one is libcurl's replay */
+    int socket_errno;         /* no socket could be made */
     bool capped, no_memory;
     bool hinted; /* a header about the rate arrived */
 };
@@ -88,7 +91,8 @@ struct rf_http {
     struct rf_http_options o;
     CURLM *multi;
     uv_timer_t timer;
-    uv_idle_t soon; /* active while something is to be done on the next turn */
+    uv_idle_t soon;     /* active while something is to be done on the next turn */
+    uv_timer_t silence; /* when the next streamed transfer could have been silent for too long */
     struct rf_dns dns;
     struct rf_http_ep *ep;
     struct rf_sock **sock; /* by descriptor */
@@ -96,6 +100,7 @@ struct rf_http {
     struct rf_link waiting;        /* transfers in RF_XFER_NAME */
     struct rf_link running;        /* transfers in RF_XFER_RUNNING */
     struct rf_link ready;          /* transfers in RF_XFER_READY */
+    struct rf_link streams;        /* rf_stream.link of those in RF_XFER_RUNNING */
     struct rf_exchange *stillborn; /* without a transfer, chained by rf_exchange.net */
     uint32_t handles;              /* uv handles not yet closed */
     bool run_now;                  /* libcurl asked for a run without delay */
@@ -119,12 +124,33 @@ curl_socket_t rf_multi_open_socket(void *arg, curlsocktype purpose, struct curl_
 /** CURLOPT_CLOSESOCKETFUNCTION; `arg` is the rf_http, as connections outlive transfers. */
 int rf_multi_close_socket(void *arg, curl_socket_t fd);
 
-/* http.c, called by http_multi.c */
+/* http_stream.c */
+
+/** Set up for a transfer that is to be streamed. @return false: out of memory. */
+bool rf_stream_begin(struct rf_xfer *xf);
+/** libcurl has the transfer: its silence is measured from now on. */
+void rf_stream_start(struct rf_xfer *xf);
+/** Something came. */
+void rf_stream_heard(struct rf_xfer *xf);
+/** What rf_xfer_write() does with a piece. @return as CURLOPT_WRITEFUNCTION. */
+size_t rf_stream_write(struct rf_xfer *xf, const char *data, size_t n);
+/** The body is whole: put what surrounds the elements into the reply. @param bad  out: it was no
+ * JSON before its end came. @return 0 or RPCFAN_ENOMEM. */
+enum rpcfan_err rf_stream_finish(struct rf_xfer *xf, bool *bad);
+/** Free; no effect on a transfer that is not streamed. */
+void rf_stream_end(struct rf_xfer *xf);
+
+/* http.c, called by http_multi.c and http_stream.c */
 
 /** Take what libcurl has finished, and hand it back where `deliver` is set. */
 void rf_http_collect(struct rf_http *h, bool deliver);
 /** The next turn has come: run what is due and hand back what is ready. */
 void rf_http_turn(struct rf_http *h);
+/** End a transfer that libcurl has, with its result or for a reason of ours; it is handed back with
+ * the next rf_http_collect(). */
+void rf_xfer_end(struct rf_xfer *xf, CURLcode code);
+/** The transfer that carries an exchange; NULL: none does. */
+struct rf_xfer *rf_http_xfer(const struct rf_http *h, const struct rf_exchange *ex);
 /** A loop handle is closed. */
 void rf_http_handle_closed(struct rf_http *h);
 

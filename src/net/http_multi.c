@@ -287,8 +287,9 @@ enum rpcfan_err rf_multi_init(struct rf_http *h)
         return RPCFAN_EIO;
     uv_timer_init(h->o.loop, &h->timer);
     uv_idle_init(h->o.loop, &h->soon);
-    h->timer.data = h->soon.data = h;
-    h->handles += 2;
+    uv_timer_init(h->o.loop, &h->silence);
+    h->timer.data = h->soon.data = h->silence.data = h;
+    h->handles += 3;
     return RPCFAN_OK;
 }
 
@@ -307,4 +308,5 @@ void rf_multi_close(struct rf_http *h)
     }
     uv_close((uv_handle_t *)&h->timer, count_closed);
     uv_close((uv_handle_t *)&h->soon, count_closed);
+    uv_close((uv_handle_t *)&h->silence, count_closed);
 }

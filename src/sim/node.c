@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "sim/node_int.h"
+#include "sim/node_ws.h"
 
 #define BACKLOG 1024
 #define REBIND_NS (20 * RF_MS)
@@ -28,9 +28,14 @@ static void on_timer(uv_timer_t *timer)
         rf_heap_remove(&node->heap, t);
         if (t == &node->listen_timer)
             update_listener(node);
+        else if (t == &node->announce_timer)
+            rf_node_announce(node, now_ns);
+        else if (t == &node->validator_timer)
+            rf_node_validator_run(node, now_ns);
         else
             rf_node_conn_due(RF_CONTAINER(t, struct rf_node_conn, timer));
     }
+    rf_node_ws_flush_all(node);
     arm(node);
 }
 
@@ -142,6 +147,10 @@ void rf_node_take_script(struct rf_node *node)
         rf_node_conf_free(node->conf);
         node->conf = conf;
         conf->began_ns = uv_hrtime();
+        rf_node_announce_reset(node);
+        rf_node_announce(node, conf->began_ns);
+        if (node->validator != NULL && conf->knobs != NULL)
+            node->knobs_wrong = !rf_node_validator_set(node, conf->knobs, &node->knobs_err);
         update_listener(node);
         node->scripts_taken++;
         uv_cond_broadcast(&node->changed);
@@ -155,6 +164,8 @@ static void on_async(uv_async_t *async)
     if (node->stopping)
         return;
     rf_node_take_script(node);
+    rf_node_jobs_run(node);
+    rf_node_ws_flush_all(node);
     if (atomic_load(&node->stop_asked))
         rf_node_stop(node, NULL, NULL);
 }
@@ -189,8 +200,13 @@ enum rpcfan_err rf_node_set_script(struct rf_node *node, const char *text, struc
     uv_async_send(&node->async);
     while (node->own_thread && node->scripts_taken < target)
         uv_cond_wait(&node->changed, &node->lock);
+    detail = node->knobs_err;
+    bool wrong = node->own_thread && node->knobs_wrong;
+    node->knobs_wrong = false;
     uv_mutex_unlock(&node->lock);
-    return RPCFAN_OK;
+    if (wrong && err != NULL)
+        *err = detail;
+    return wrong ? RPCFAN_ECONFIG : RPCFAN_OK;
 }
 
 /* "HOST:PORT", "[IPV6]:PORT" or "unix:PATH" */
@@ -247,6 +263,8 @@ static enum rpcfan_err prepare(struct rf_node *node, const struct rf_node_option
     struct rpcfan_error detail = {0};
     rf_list_init(&node->conns);
     rf_list_init(&node->spare_conns);
+    rf_list_init(&node->ws_dirty);
+    rf_list_init(&node->program_subs);
     node->armed_ns = RF_NEVER;
     node->access_log = opts->access_log;
     node->conf = read_script(opts->script, &detail);
@@ -255,7 +273,7 @@ static enum rpcfan_err prepare(struct rf_node *node, const struct rf_node_option
             *err = detail;
         return detail.code;
     }
-    if (!rf_heap_reserve(&node->heap, 1))
+    if (!rf_heap_reserve(&node->heap, 3))
         return rf_fail(err, RPCFAN_ENOMEM, "out of memory");
     return parse_listen(node, listen, err);
 }
@@ -293,6 +311,13 @@ enum rpcfan_err rf_node_start(uv_loop_t *loop, const struct rf_node_options *opt
     uv_timer_init(loop, &node->timer);
     node->handles = 2;
     node->began_ns = node->conf->began_ns = uv_hrtime();
+    rf_node_announce_reset(node);
+    if ((opts != NULL && opts->solana) || node->conf->solana)
+        rc = rf_node_validator_start(node, opts == NULL ? NULL : opts->knobs, err);
+    if (rc != RPCFAN_OK) {
+        rf_node_stop(node, free_stopped, NULL);
+        return rc;
+    }
     int uv = open_listener(node);
     if (uv != 0) {
         rf_node_stop(node, free_stopped, NULL);
@@ -303,6 +328,7 @@ enum rpcfan_err rf_node_start(uv_loop_t *loop, const struct rf_node_options *opt
     *out = node;
     learn_url(node);
     update_listener(node);
+    rf_node_validator_run(node, node->began_ns);
     return RPCFAN_OK;
 }
 
@@ -333,6 +359,8 @@ void rf_node_free(struct rf_node *node)
         return;
     rf_node_conns_fini(node);
     rf_node_work_fini(&node->work);
+    rf_node_validator_fini(node);
+    rf_buf_fini(&node->note);
     rf_node_conf_free(node->conf);
     rf_node_conf_free(atomic_load(&node->pending));
     rf_node_seen_fini(&node->seen);

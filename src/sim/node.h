@@ -13,19 +13,22 @@
 #include "base/base.h"
 
 /** Most kinds of fault there can be; counters are indexed by kind, see rf_node_fault_name(). */
-#define RF_NODE_FAULTS_MAX 40
+#define RF_NODE_FAULTS_MAX 64
 
 /** Seconds of which rf_node_seconds() knows; later ones are not kept apart. */
 #define RF_NODE_SECONDS 2048
 
 /** A node. Opaque here; node_int.h has it. */
 struct rf_node;
+struct rf_validator;
 
 /** What to serve. Zero-initialised is valid: 127.0.0.1, a free port, no misbehaviour. */
 struct rf_node_options {
     const char *listen; /* "HOST:PORT", "[IPV6]:PORT" or "unix:PATH"; NULL: "127.0.0.1:0" */
     const char *script; /* script text; NULL: nothing */
     FILE *access_log;   /* a line a request: ms, status, members, fault; borrowed; or NULL */
+    bool solana;        /* serve the virtual validator (sim/validator.h); so does a script line */
+    const char *knobs;  /* of it; NULL: none; those of the script come behind */
 };
 
 /** What the node has seen. Counts since the start; a script change resets none of them. */
@@ -47,6 +50,16 @@ struct rf_node_counters {
     uint64_t active;           /* requests in progress now: read and not wholly answered */
     uint64_t active_max;       /* the most there ever were */
     uint64_t bytes_in, bytes_out;
+    uint64_t ws_opened;     /* WebSocket handshakes that ended in 101 */
+    uint64_t ws_open;       /* WebSockets open now */
+    uint64_t ws_refused;    /* handshakes that were refused */
+    uint64_t ws_received;   /* messages from clients */
+    uint64_t ws_sent;       /* messages to clients */
+    uint64_t ws_notes;      /* of these notifications */
+    uint64_t ws_dropped;    /* messages that a fault swallowed */
+    uint64_t ws_closed;     /* WebSockets that the node ended, those below apart */
+    uint64_t ws_lagged;     /* WebSockets that it dropped because the client did not read */
+    uint64_t subscriptions; /* open now, without those of the validator */
     uint64_t fault[RF_NODE_FAULTS_MAX]; /* times each kind of fault was applied */
 };
 
@@ -102,7 +115,8 @@ const char *rf_node_url(const struct rf_node *node);
  * Every request that is read after this returned is under the new script; a node in its own thread
  * has also applied a change of `fault refuse` by then.
  * @param text  script text; NULL or "" for none.
- * @return 0, RPCFAN_ECONFIG (nothing changed; the text gives the line) or RPCFAN_ENOMEM.
+ * @return 0, RPCFAN_ECONFIG (nothing changed; the text gives the line) or RPCFAN_ENOMEM. Where the
+ * validator of a node in its own thread refuses the `knobs`, RPCFAN_ECONFIG; all else has changed.
  * Thread: any but, for a node in its own thread, that one.
  */
 enum rpcfan_err rf_node_set_script(struct rf_node *node, const char *text,
@@ -130,6 +144,17 @@ uint64_t rf_node_seen(struct rf_node *node, const char *method, const char *para
 
 /** How many different tracked calls were executed, and of those more than once. Thread: any. */
 void rf_node_seen_totals(struct rf_node *node, uint64_t *different, uint64_t *repeated);
+
+/** What rf_node_oracle() runs. @param v NULL: the node has no validator. */
+typedef void (*rf_node_oracle_fn)(struct rf_validator *v, uint64_t now_ns, void *arg);
+
+/**
+ * Run a function beside the validator of a running node, on the node's thread, and wait for it: to
+ * compare what a client believes with what is. Nothing else happens meanwhile.
+ * @param fn  may read the validator and set knobs; must not call the node.
+ * Thread: any but, for a node in its own thread, that one; the loop's for others.
+ */
+void rf_node_oracle(struct rf_node *node, rf_node_oracle_fn fn, void *arg);
 
 /** The name of a kind of fault ("hang"), or NULL past the last. Thread: any. */
 const char *rf_node_fault_name(unsigned kind);

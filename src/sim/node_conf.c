@@ -13,6 +13,8 @@
 #define SLIDING_MAX 10000000         /* a sliding window keeps a time for each unit */
 #define WORKERS_MAX 4096
 #define RULES_MAX 256 /* lines of one kind */
+#define SLOT_NS (400 * RF_MS)
+#define WS_QUEUE_MAX (UINT64_C(256) << 20) /* agave's */
 
 /** Takes the words of its directive into `conf`. */
 typedef void reader(struct rf_node_conf *conf, struct rf_node_words *w);
@@ -243,6 +245,13 @@ static void read_response_max(struct rf_node_conf *conf, struct rf_node_words *w
     conf->response_max = need_bytes(w);
 }
 
+static void read_inputs_max(struct rf_node_conf *conf, struct rf_node_words *w)
+{
+    conf->chain.inputs_max = need_u64(w, "a number of addresses");
+    if (!w->failed && conf->chain.inputs_max == 0)
+        rf_node_words_fail(w, "'0': want 1 or more addresses");
+}
+
 static void read_range_max(struct rf_node_conf *conf, struct rf_node_words *w)
 {
     conf->chain.range_max = need_u64(w, "a number of blocks");
@@ -316,10 +325,17 @@ static const struct {
     {"body-max", read_body_max},
     {"response-max", read_response_max},
     {"range-max", read_range_max},
+    {"inputs-max", read_inputs_max},
     {"keepalive", read_keepalive},
     {"answer", read_answer},
     {"track", read_track},
     {"fault", read_fault},
+    {"ws", rf_node_conf_ws},
+    {"program", rf_node_conf_program},
+    {"reorg", rf_node_conf_reorg},
+    {"logs", rf_node_conf_logs},
+    {"solana", rf_node_conf_solana},
+    {"knobs", rf_node_conf_knobs},
 };
 
 struct rf_node_conf *rf_node_conf_new(void)
@@ -330,6 +346,7 @@ struct rf_node_conf *rf_node_conf_new(void)
     conf->chain = (struct rf_node_chain){.family = RF_NODE_BOTH, .chain_id = 1, .head = 1000000};
     conf->seed = 1;
     conf->body_max = BODY_MAX;
+    conf->ws.queue_max = WS_QUEUE_MAX;
     return conf;
 }
 
@@ -365,6 +382,8 @@ void rf_node_conf_free(struct rf_node_conf *conf)
     for (unsigned i = 0; i < conf->n_track; i++)
         rf_free(conf->track[i]);
     rf_node_refusal_fini(&conf->concurrency_refusal);
+    rf_node_refusal_fini(&conf->ws.refusal);
+    rf_free(conf->knobs);
     rf_free(conf->range_message);
     rf_free(conf->latency);
     rf_free(conf->transit);
@@ -426,6 +445,8 @@ enum rpcfan_err rf_node_conf_text(struct rf_node_conf *conf, const char *text,
 void rf_node_conf_finish(struct rf_node_conf *conf)
 {
     rf_rng_init(&conf->rng, conf->seed);
+    if (conf->program.n > 0 && conf->block_ns == 0)
+        conf->block_ns = SLOT_NS;
     /* A generator a line: a line more or less does not change when the others fire. */
     for (unsigned i = 0; i < conf->n_fault; i++)
         rf_rng_init(&conf->fault[i].rng, rf_node_mix(conf->seed, i + 1));

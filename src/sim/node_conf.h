@@ -89,16 +89,19 @@ extern const char *const rf_node_batch_shapes[];
 /** The place in the making of an answer where a fault works; at most one of each layer is applied.
  */
 enum rf_node_layer {
-    RF_LAYER_LISTEN, /* no listener */
-    RF_LAYER_ACCEPT, /* right after accept */
-    RF_LAYER_ANSWER, /* instead of executing */
-    RF_LAYER_SHAPE,  /* members and ids of the answer */
-    RF_LAYER_FORM,   /* the answer's text */
-    RF_LAYER_CODING, /* compression */
-    RF_LAYER_FRAME,  /* how the end of the body is told */
-    RF_LAYER_HEAD,   /* around the header */
-    RF_LAYER_WIRE,   /* what becomes of the bytes */
-    RF_LAYERS
+    RF_LAYER_LISTEN,              /* no listener */
+    RF_LAYER_ACCEPT,              /* right after accept */
+    RF_LAYER_ANSWER,              /* instead of executing */
+    RF_LAYER_SHAPE,               /* members and ids of the answer */
+    RF_LAYER_FORM,                /* the answer's text */
+    RF_LAYER_CODING,              /* compression */
+    RF_LAYER_FRAME,               /* how the end of the body is told */
+    RF_LAYER_HEAD,                /* around the header */
+    RF_LAYER_WIRE,                /* what becomes of the bytes */
+    RF_LAYERS,                    /* of HTTP answers; what follows is of WebSocket connections */
+    RF_LAYER_WS_OPEN = RF_LAYERS, /* the handshake */
+    RF_LAYER_WS_LIFE,             /* drawn at the handshake, for the whole connection */
+    RF_LAYER_WS_MESSAGE           /* drawn for each message that goes out */
 };
 
 enum rf_node_fault_kind {
@@ -133,11 +136,46 @@ enum rf_node_fault_kind {
     RF_FAULT_HANG,
     RF_FAULT_DRIP,
     RF_FAULT_ENDLESS,
+    RF_FAULT_WS_REFUSE,
+    RF_FAULT_WS_HANG,
+    RF_FAULT_WS_BAD_ACCEPT,
+    RF_FAULT_WS_CLOSE,
+    RF_FAULT_WS_STALL,
+    RF_FAULT_WS_IDLE,
+    RF_FAULT_WS_DRIP,
+    RF_FAULT_WS_DROP,
+    RF_FAULT_WS_DUPLICATE,
+    RF_FAULT_WS_REORDER,
+    RF_FAULT_WS_LATE_REPLY,
+    RF_FAULT_WS_FRAGMENT,
+    RF_FAULT_WS_CUT,
+    RF_FAULT_WS_BAD_FRAME,
+    RF_FAULT_WS_BAD_JSON,
     RF_FAULT_KINDS
 };
 
 /** What stands in the place of ids. */
 enum rf_node_ids { RF_IDS_WRONG, RF_IDS_STRING, RF_IDS_NULL, RF_IDS_FLOAT, RF_IDS_NONE };
+
+/** How a WebSocket connection ends. */
+enum rf_node_ws_end {
+    RF_WS_END_NONE,
+    RF_WS_END_FRAME, /* with a close frame */
+    RF_WS_END_FIN,   /* without one */
+    RF_WS_END_RESET
+};
+
+/** What a WebSocket fault takes besides `when`. */
+struct rf_node_ws_words {
+    uint64_t after[2]; /* messages that went out before it strikes: drawn from A..B */
+    uint64_t in_ns[2]; /* or time since the handshake; RF_NEVER: after= alone counts */
+    uint64_t for_ns;   /* ws-stall: how long */
+    unsigned code;     /* of the close frame; 0: a frame without a code */
+    enum rf_node_ws_end how;
+    bool pongs;   /* ws-stall: pings are answered */
+    bool pings;   /* ws-fragment: a ping between the pieces */
+    unsigned bad; /* ws-bad-frame: an rf_ws_bad */
+};
 
 /** One `fault` line: what, when, and how often so far. */
 struct rf_node_fault {
@@ -154,7 +192,8 @@ struct rf_node_fault {
     enum rf_node_body body;
     enum rf_node_ids ids;
     bool force;
-    struct rf_node_refusal say; /* http-error and rpc-error: texts and Retry-After */
+    struct rf_node_refusal say; /* http-error, rpc-error and ws-refuse: texts and Retry-After */
+    struct rf_node_ws_words ws;
     /* state */
     uint64_t matched, fired;
     struct rf_rng rng;
@@ -163,6 +202,27 @@ struct rf_node_fault {
 /** A canned result. */
 struct rf_node_canned {
     char *method, *result; /* owned; a pattern, raw JSON */
+};
+
+/** The `ws` lines: limits of WebSocket connections. */
+struct rf_node_ws_limits {
+    uint64_t inbound_max;   /* bytes of a client's message; 0: 4096 for Solana, 10 MiB else */
+    uint64_t queue_max;     /* bytes that may wait for a client before it is dropped */
+    uint64_t send_buffer;   /* of the socket; 0: the system's */
+    uint64_t subscriptions; /* of a connection; 0: any number */
+    uint64_t connections;   /* at once; 0: any number */
+    uint64_t ping_ns;       /* the node pings after so long; 0: never */
+    bool small_ids;         /* subscription ids 0x1, 0x2 ... on each connection anew */
+    struct rf_node_refusal refusal; /* of connections */
+};
+
+/** The `program` line: accounts that are made on the fly, see node_program.h. */
+struct rf_node_program_conf {
+    uint64_t n;              /* accounts; 0: there is no such program */
+    uint64_t bytes;          /* of data each */
+    uint64_t writes;         /* a second */
+    uint64_t from_ns, to_ns; /* since the script began */
+    char key[48];            /* the program's address, NUL-terminated */
 };
 
 /** All of it. */
@@ -191,6 +251,10 @@ struct rf_node_conf {
     bool keepalive_announce;     /* say Connection: close before */
     uint32_t layers;             /* bit set of layers that have faults: skips the search */
     uint64_t began_ns;           /* set by the node when it takes the script */
+    struct rf_node_ws_limits ws;
+    struct rf_node_program_conf program;
+    bool solana; /* serve the virtual validator; only at the node's start */
+    char *knobs; /* of the validator, owned; NULL: none */
 };
 
 /** A new configuration with the defaults. @return owned, or NULL. */
@@ -228,6 +292,21 @@ char *rf_node_conf_copy(struct rf_node_words *w, const char *key);
 char *rf_node_conf_json(struct rf_node_words *w, const char *key);
 /** Free what a refusal owns. */
 void rf_node_refusal_fini(struct rf_node_refusal *r);
+
+/** Read the words of a WebSocket fault, behind those that all faults share (node_conf_ws.c). */
+void rf_node_conf_ws_fault(struct rf_node_words *w, struct rf_node_fault *out);
+/** Read a `ws` line; what it does not name stays as it is. */
+void rf_node_conf_ws(struct rf_node_conf *conf, struct rf_node_words *w);
+/** Read a `program` line. */
+void rf_node_conf_program(struct rf_node_conf *conf, struct rf_node_words *w);
+/** Read a `reorg` line. */
+void rf_node_conf_reorg(struct rf_node_conf *conf, struct rf_node_words *w);
+/** Read a `logs` line. */
+void rf_node_conf_logs(struct rf_node_conf *conf, struct rf_node_words *w);
+/** Read a `solana` line. */
+void rf_node_conf_solana(struct rf_node_conf *conf, struct rf_node_words *w);
+/** Read a `knobs` line; lines add up. */
+void rf_node_conf_knobs(struct rf_node_conf *conf, struct rf_node_words *w);
 
 /** The layer of a kind. */
 enum rf_node_layer rf_node_fault_layer(enum rf_node_fault_kind kind);

@@ -18,7 +18,8 @@ enum {
     W_IDS = 16,
     W_EVERY = 32,
     W_STATUS = 64,
-    W_FORCE = 128
+    W_FORCE = 128,
+    W_WS = 256 /* those of rf_node_conf_ws_fault() */
 };
 
 static const struct {
@@ -59,6 +60,21 @@ static const struct {
     [RF_FAULT_HANG] = {"hang", RF_LAYER_WIRE, W_AFTER, 0, 0},
     [RF_FAULT_DRIP] = {"drip", RF_LAYER_WIRE, W_BYTES | W_EVERY, 16, 0},
     [RF_FAULT_ENDLESS] = {"endless", RF_LAYER_WIRE, W_BYTES, UINT64_MAX, 0},
+    [RF_FAULT_WS_REFUSE] = {"ws-refuse", RF_LAYER_WS_OPEN, W_SAY | W_STATUS | W_WS, 0, 0},
+    [RF_FAULT_WS_HANG] = {"ws-hang", RF_LAYER_WS_OPEN, W_WS, 0, 0},
+    [RF_FAULT_WS_BAD_ACCEPT] = {"ws-bad-accept", RF_LAYER_WS_OPEN, W_WS, 0, 0},
+    [RF_FAULT_WS_CLOSE] = {"ws-close", RF_LAYER_WS_LIFE, W_WS, 0, 0},
+    [RF_FAULT_WS_STALL] = {"ws-stall", RF_LAYER_WS_LIFE, W_WS, 0, 0},
+    [RF_FAULT_WS_IDLE] = {"ws-idle", RF_LAYER_WS_LIFE, W_WS, 0, 0},
+    [RF_FAULT_WS_DRIP] = {"ws-drip", RF_LAYER_WS_LIFE, W_BYTES | W_EVERY | W_WS, 16, 0},
+    [RF_FAULT_WS_DROP] = {"ws-drop", RF_LAYER_WS_MESSAGE, W_WS, 0, 0},
+    [RF_FAULT_WS_DUPLICATE] = {"ws-duplicate", RF_LAYER_WS_MESSAGE, W_N | W_WS, 0, 0},
+    [RF_FAULT_WS_REORDER] = {"ws-reorder", RF_LAYER_WS_MESSAGE, W_N | W_EVERY | W_WS, 0, 0},
+    [RF_FAULT_WS_LATE_REPLY] = {"ws-late-reply", RF_LAYER_WS_MESSAGE, W_N | W_EVERY | W_WS, 0, 0},
+    [RF_FAULT_WS_FRAGMENT] = {"ws-fragment", RF_LAYER_WS_MESSAGE, W_BYTES | W_WS, 1, 0},
+    [RF_FAULT_WS_CUT] = {"ws-cut", RF_LAYER_WS_MESSAGE, W_WS, 0, 0},
+    [RF_FAULT_WS_BAD_FRAME] = {"ws-bad-frame", RF_LAYER_WS_MESSAGE, W_WS, 0, 0},
+    [RF_FAULT_WS_BAD_JSON] = {"ws-bad-json", RF_LAYER_WS_MESSAGE, W_WS, 0, 0},
 };
 
 _Static_assert(RF_FAULT_KINDS <= RF_NODE_FAULTS_MAX, "the counters have room for each kind");
@@ -220,16 +236,24 @@ void rf_node_conf_fault(struct rf_node_words *w, struct rf_node_fault *out)
     if (words & W_N)
         out->n = rf_node_words_u64(w, "n", 1);
     if (words & W_EVERY)
-        out->every_ns = rf_node_words_time(w, "per", 10 * RF_MS);
+        out->every_ns = rf_node_words_time(
+            w, "per",
+            kind == RF_FAULT_WS_REORDER || kind == RF_FAULT_WS_LATE_REPLY ? RF_SEC : 10 * RF_MS);
     if (words & W_FORCE)
         out->force = rf_node_words_flag(w, "force", false);
     if (kind == RF_FAULT_EARLY)
         out->status = read_status(w, 103, 102);
     else if (words & W_STATUS)
-        out->status = read_status(w, kind == RF_FAULT_HTML ? 200 : 503, 200);
+        out->status = read_status(w,
+                                  kind == RF_FAULT_HTML        ? 200
+                                  : kind == RF_FAULT_WS_REFUSE ? 429
+                                                               : 503,
+                                  200);
     if (words & W_SAY)
         read_say(w, &out->say, kind == RF_FAULT_HTTP_ERROR ? -32603 : -32000,
                  kind == RF_FAULT_HTTP_ERROR ? "internal error" : "server error");
+    if (words & W_WS)
+        rf_node_conf_ws_fault(w, out);
     read_when(w, out);
     if (kind == RF_FAULT_REFUSE)
         check_refuse(w, out);

@@ -9,7 +9,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "sim/node_int.h"
+#include "sim/node_program.h"
+#include "sim/node_ws.h"
 
 #define READ_LEAST 4096
 #define READ_MOST (1u << 20)
@@ -61,6 +62,10 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
     rf_node_bump(&c->node->stats.bytes_in, (uint64_t)nread);
     if (c->state == RF_CONN_READ) {
         process(c);
+        rf_node_ws_flush_all(c->node);
+    } else if (c->state == RF_CONN_WS) {
+        rf_node_ws_read(c);
+        rf_node_ws_flush_all(c->node);
     } else if (c->state == RF_CONN_LINGER || c->state == RF_CONN_HANG) {
         c->in.len = c->in_at;
     } else if (c->in.len - c->in_at > RF_NODE_BACKLOG) {
@@ -83,6 +88,7 @@ static void on_closed(uv_handle_t *handle)
     struct rf_node_conn *c = handle->data;
     struct rf_node *node = c->node;
     node->n_conns--;
+    rf_node_ws_free(c);
     if (node->n_spare < SPARE_MAX && !node->stopping) {
         rf_buf_reset(&c->in, RF_NODE_KEEP);
         rf_buf_reset(&c->out, RF_NODE_KEEP);
@@ -126,6 +132,7 @@ void rf_node_conn_close(struct rf_node_conn *c, bool reset)
     if (c->state == RF_CONN_CLOSING)
         return;
     account(c);
+    rf_node_ws_gone(c);
     set_state(c, RF_CONN_CLOSING);
     rf_heap_remove(&c->node->heap, &c->timer);
     rf_list_remove(&c->link);
@@ -140,18 +147,33 @@ static void on_shutdown(uv_shutdown_t *req, int status)
     (void)status; /* the drain's timer ends it either way */
 }
 
-/* The answer is out: on to the next request, or to the end. */
+void rf_node_conn_drain(struct rf_node_conn *c)
+{
+    set_state(c, RF_CONN_LINGER);
+    rf_node_ws_gone(c);
+    c->in.len = c->in_at = 0;
+    rf_node_timer_set(c->node, &c->timer, uv_hrtime() + LINGER_NS);
+    uv_shutdown(&c->shutdown, &c->h.stream, on_shutdown);
+    resume_reading(c);
+}
+
+/* The answer is out: on to the next request, to the WebSocket, or to the end. */
 static void finish(struct rf_node_conn *c)
 {
     struct rf_node *node = c->node;
     account(c);
     c->served++;
-    if (c->plan.linger && !c->eof) {
-        set_state(c, RF_CONN_LINGER);
-        c->in.len = c->in_at = 0;
-        rf_node_timer_set(node, &c->timer, uv_hrtime() + LINGER_NS);
-        uv_shutdown(&c->shutdown, &c->h.stream, on_shutdown);
+    if (c->plan.upgrade && !c->eof) {
+        set_state(c, RF_CONN_WS);
+        rf_buf_reset(&c->out, RF_NODE_KEEP);
+        rf_node_ws_begin(c);
         resume_reading(c);
+        if (c->state == RF_CONN_WS && c->in.len > c->in_at)
+            rf_node_ws_read(c);
+        return;
+    }
+    if (c->plan.linger && !c->eof) {
+        rf_node_conn_drain(c);
         return;
     }
     if (c->plan.close || c->eof) {
@@ -182,6 +204,7 @@ static void on_written(uv_write_t *req, int status)
     write_out(c);
     if (c->state == RF_CONN_READ)
         process(c);
+    rf_node_ws_flush_all(c->node);
 }
 
 static uv_buf_t next_bytes(struct rf_node_conn *c, size_t to)
@@ -236,12 +259,16 @@ static void write_filler(struct rf_node_conn *c)
 /* Carry the plan out from where it stands. */
 static void write_out(struct rf_node_conn *c)
 {
-    size_t to = c->plan.cut;
     set_state(c, RF_CONN_WRITE);
-    if (c->plan.wire == RF_WIRE_DRIP)
-        to = (size_t)rf_min_u64(c->out_at + c->plan.step, to);
-    if (!flush(c, to))
-        return;
+    for (;;) {
+        size_t to = (size_t)rf_min_u64(c->plan.cut, c->out.len);
+        if (c->plan.wire == RF_WIRE_DRIP)
+            to = (size_t)rf_min_u64(c->out_at + c->plan.step, to);
+        if (!flush(c, to))
+            return;
+        if (c->out_at < c->out.len || !c->plan.stream || !rf_node_rows_next(c))
+            break;
+    }
     switch (c->plan.wire) {
     case RF_WIRE_PLAIN:
         finish(c);
@@ -258,7 +285,7 @@ static void write_out(struct rf_node_conn *c)
             resume_reading(c);
         break;
     case RF_WIRE_DRIP:
-        if (c->out_at == c->plan.cut)
+        if (c->out_at == rf_min_u64(c->plan.cut, c->out.len))
             finish(c);
         else
             rf_node_timer_set(c->node, &c->timer, uv_hrtime() + c->plan.step_ns);
@@ -287,6 +314,8 @@ static void answer(struct rf_node_conn *c, enum rf_http_found found)
     } else if (c->http.method == RF_HTTP_POST) {
         struct rpcfan_slice body = {c->in.data + c->in_at + c->http.body_at, c->http.body_len};
         rf_node_handle(node, c, body);
+    } else if (c->http.method == RF_HTTP_GET && c->http.upgrade) {
+        rf_node_ws_handshake(node, c);
     } else if (c->http.method == RF_HTTP_GET) {
         rf_node_status(node, c);
     } else {
@@ -343,6 +372,10 @@ static void process(struct rf_node_conn *c)
 
 void rf_node_conn_due(struct rf_node_conn *c)
 {
+    if (c->state == RF_CONN_WS) {
+        rf_node_ws_due(c);
+        return;
+    }
     if (c->state == RF_CONN_TRANSIT || c->state == RF_CONN_DELAY || c->state == RF_CONN_WRITE) {
         if (c->state == RF_CONN_TRANSIT)
             answer(c, RF_HTTP_WHOLE);
@@ -405,7 +438,7 @@ void rf_node_on_connection(uv_stream_t *server, int status)
     rf_list_push(&node->conns, &c->link);
     rf_node_bump(&node->stats.open, 1);
     set_state(c, RF_CONN_READ);
-    if (uv_accept(server, &c->h.stream) != 0 || !rf_heap_reserve(&node->heap, node->n_conns + 1)) {
+    if (uv_accept(server, &c->h.stream) != 0 || !rf_heap_reserve(&node->heap, node->n_conns + 3)) {
         rf_node_conn_close(c, false);
         return;
     }

@@ -2,70 +2,13 @@
  *
  * Addresses, hashes and amounts come from the digest of (method, params); blocks and logs from the
  * chain id and the number, so that a block asked for twice, or by tag, is the same block. */
-#include <ctype.h>
 #include <string.h>
 
 #include "core/txhash.h"
 
-#include "sim/node_methods.h"
+#include "sim/node_evm.h"
 
 #define LOGS_MAX 10000 /* as Infura caps a query */
-#define BLOCK_SECONDS 12
-#define GENESIS_SECONDS UINT64_C(1600000000)
-
-/* The digest that a block's fields are made from. */
-static struct rf_node_digest block_digest(const struct rf_node_chain *chain, uint64_t number)
-{
-    struct rf_node_digest d = {rf_node_mix(chain->chain_id, number), 0};
-    d.b = rf_node_mix(d.a, 1);
-    return d;
-}
-
-static void quoted_hex(struct rf_buf *out, struct rf_node_digest d, uint64_t salt, unsigned n)
-{
-    rf_buf_char(out, '"');
-    rf_node_hex(out, d, salt, n);
-    rf_buf_char(out, '"');
-}
-
-static void key_hex(struct rf_buf *out, const char *key, struct rf_node_digest d, uint64_t salt,
-                    unsigned n)
-{
-    rf_buf_str(out, key);
-    quoted_hex(out, d, salt, n);
-}
-
-static void key_quantity(struct rf_buf *out, const char *key, uint64_t v)
-{
-    rf_buf_str(out, key);
-    rf_node_quantity(out, v);
-}
-
-/* A quoted 0x string of `bytes` bytes; 0 bytes: any even number of digits. */
-static bool is_hex(struct rpcfan_slice s, size_t bytes)
-{
-    if (s.len < 4 || s.len % 2 != 0 || s.data[0] != '"' || s.data[1] != '0' || s.data[2] != 'x')
-        return false;
-    for (size_t i = 3; i + 1 < s.len; i++) {
-        char c = (char)(s.data[i] | 32);
-        if (!(s.data[i] >= '0' && s.data[i] <= '9') && !(c >= 'a' && c <= 'f'))
-            return false;
-    }
-    return bytes == 0 || s.len == 2 * bytes + 4;
-}
-
-/* An address. Short ones count as padded with zeros in front, so that "0x1" up to "0x{}" of a
- * template will do; a real node is stricter. */
-static bool is_address(struct rpcfan_slice s)
-{
-    if (s.len < 4 || s.len > 44 || memcmp(s.data, "\"0x", 3) != 0)
-        return false;
-    for (size_t i = 3; i + 1 < s.len; i++) {
-        if (!isxdigit((unsigned char)s.data[i]))
-            return false;
-    }
-    return true;
-}
 
 /* A block number or tag. @return false where it is neither. */
 static bool block_number(const struct rf_node_chain *chain, struct rpcfan_slice s, uint64_t *number)
@@ -120,7 +63,7 @@ static enum rf_node_answer gas_price(const struct rf_node_ask *ask, struct rf_bu
 
 static enum rf_node_answer balance(const struct rf_node_ask *ask, struct rf_buf *out)
 {
-    if (!is_address(rf_node_param(ask->params, 0)))
+    if (!rf_evm_is_address(rf_node_param(ask->params, 0)))
         return rf_node_bad_param(out, 0, "want an address");
     rf_node_quantity(out, rf_node_mix(ask->digest.a, rf_node_epoch(ask)));
     return RF_NODE_RESULT;
@@ -128,7 +71,7 @@ static enum rf_node_answer balance(const struct rf_node_ask *ask, struct rf_buf 
 
 static enum rf_node_answer nonce(const struct rf_node_ask *ask, struct rf_buf *out)
 {
-    if (!is_address(rf_node_param(ask->params, 0)))
+    if (!rf_evm_is_address(rf_node_param(ask->params, 0)))
         return rf_node_bad_param(out, 0, "want an address");
     rf_node_quantity(out, ask->digest.a % 1000 + rf_node_epoch(ask));
     return RF_NODE_RESULT;
@@ -136,21 +79,21 @@ static enum rf_node_answer nonce(const struct rf_node_ask *ask, struct rf_buf *o
 
 static enum rf_node_answer code(const struct rf_node_ask *ask, struct rf_buf *out)
 {
-    if (!is_address(rf_node_param(ask->params, 0)))
+    if (!rf_evm_is_address(rf_node_param(ask->params, 0)))
         return rf_node_bad_param(out, 0, "want an address");
     /* Half of the addresses are contracts. */
     unsigned size = 16 + (unsigned)(ask->digest.b % 241);
-    quoted_hex(out, ask->digest, 0, ask->digest.b % 2 == 0 ? 0 : size);
+    rf_evm_key_hex(out, "", ask->digest, 0, ask->digest.b % 2 == 0 ? 0 : size);
     return RF_NODE_RESULT;
 }
 
 static enum rf_node_answer storage(const struct rf_node_ask *ask, struct rf_buf *out)
 {
-    if (!is_address(rf_node_param(ask->params, 0)))
+    if (!rf_evm_is_address(rf_node_param(ask->params, 0)))
         return rf_node_bad_param(out, 0, "want an address");
     if (rf_node_param(ask->params, 1).len == 0)
         return rf_node_bad_param(out, 1, "want a slot");
-    quoted_hex(out, ask->digest, rf_node_epoch(ask), 32);
+    rf_evm_key_hex(out, "", ask->digest, rf_node_epoch(ask), 32);
     return RF_NODE_RESULT;
 }
 
@@ -159,7 +102,7 @@ static enum rf_node_answer call(const struct rf_node_ask *ask, struct rf_buf *ou
     struct rpcfan_slice tx = rf_node_param(ask->params, 0);
     if (tx.len == 0 || tx.data[0] != '{')
         return rf_node_bad_param(out, 0, "want a call object");
-    quoted_hex(out, ask->digest, rf_node_epoch(ask), 32);
+    rf_evm_key_hex(out, "", ask->digest, rf_node_epoch(ask), 32);
     return RF_NODE_RESULT;
 }
 
@@ -172,20 +115,20 @@ static enum rf_node_answer block(const struct rf_node_ask *ask, struct rf_buf *o
         rf_buf_str(out, "null");
         return RF_NODE_RESULT;
     }
-    struct rf_node_digest d = block_digest(ask->chain, n);
-    key_quantity(out, "{\"number\":", n);
-    key_hex(out, ",\"hash\":", d, 0, 32);
-    key_hex(out, ",\"parentHash\":", block_digest(ask->chain, n - 1), 0, 32);
-    key_quantity(out, ",\"timestamp\":", GENESIS_SECONDS + n * BLOCK_SECONDS);
-    key_quantity(out, ",\"gasLimit\":", 30000000);
-    key_quantity(out, ",\"gasUsed\":", d.a % 30000000);
-    key_quantity(out, ",\"baseFeePerGas\":", 1000000000 + d.b % 1000000000);
-    key_hex(out, ",\"miner\":", d, 7, 20);
-    key_hex(out, ",\"stateRoot\":", d, 40, 32);
-    rf_buf_str(out, ",\"transactions\":[");
-    for (uint64_t i = 0; i < d.a % 4; i++)
-        key_hex(out, i > 0 ? "," : "", d, 100 + i, 32);
-    rf_buf_str(out, "]}");
+    rf_evm_block(ask->chain, n, rf_evm_version(ask->chain, n), true, out);
+    return RF_NODE_RESULT;
+}
+
+static enum rf_node_answer block_by_hash(const struct rf_node_ask *ask, struct rf_buf *out)
+{
+    uint64_t n, version;
+    struct rpcfan_slice hash = rf_node_param(ask->params, 0);
+    if (!rf_evm_is_hex(hash, 32))
+        return rf_node_bad_param(out, 0, "want a block hash");
+    if (rf_evm_find(ask->chain, hash, &n, &version))
+        rf_evm_block(ask->chain, n, version, true, out);
+    else
+        rf_buf_str(out, "null");
     return RF_NODE_RESULT;
 }
 
@@ -202,18 +145,19 @@ static struct rf_node_digest transaction_place(const struct rf_node_ask *ask,
 {
     struct rf_node_digest d = rf_node_digest(hash, (struct rpcfan_slice){NULL, 0});
     uint64_t n = d.a % 1000;
-    key_hex(out, "{\"blockHash\":", block_digest(ask->chain, n), 0, 32);
-    key_quantity(out, ",\"blockNumber\":", n);
-    key_quantity(out, ",\"transactionIndex\":", d.b % 200);
-    key_hex(out, ",\"from\":", d, 1000, 20);
-    key_hex(out, ",\"to\":", d, 2000, 20);
+    rf_evm_key_hex(
+        out, "{\"blockHash\":", rf_evm_digest(ask->chain, n, rf_evm_version(ask->chain, n)), 0, 32);
+    rf_evm_key_quantity(out, ",\"blockNumber\":", n);
+    rf_evm_key_quantity(out, ",\"transactionIndex\":", d.b % 200);
+    rf_evm_key_hex(out, ",\"from\":", d, 1000, 20);
+    rf_evm_key_hex(out, ",\"to\":", d, 2000, 20);
     return d;
 }
 
 static enum rf_node_answer transaction(const struct rf_node_ask *ask, struct rf_buf *out)
 {
     struct rpcfan_slice hash = rf_node_param(ask->params, 0);
-    if (!is_hex(hash, 32))
+    if (!rf_evm_is_hex(hash, 32))
         return rf_node_bad_param(out, 0, "want a transaction hash");
     if (!known_transaction(hash)) {
         rf_buf_str(out, "null");
@@ -222,9 +166,9 @@ static enum rf_node_answer transaction(const struct rf_node_ask *ask, struct rf_
     struct rf_node_digest d = transaction_place(ask, hash, out);
     rf_buf_str(out, ",\"hash\":");
     rf_buf_add(out, hash.data, hash.len);
-    key_quantity(out, ",\"nonce\":", d.a % 1000);
-    key_quantity(out, ",\"value\":", d.b);
-    key_quantity(out, ",\"gas\":", 21000);
+    rf_evm_key_quantity(out, ",\"nonce\":", d.a % 1000);
+    rf_evm_key_quantity(out, ",\"value\":", d.b);
+    rf_evm_key_quantity(out, ",\"gas\":", 21000);
     rf_buf_str(out, ",\"input\":\"0x\",\"type\":\"0x2\"}");
     return RF_NODE_RESULT;
 }
@@ -232,7 +176,7 @@ static enum rf_node_answer transaction(const struct rf_node_ask *ask, struct rf_
 static enum rf_node_answer receipt(const struct rf_node_ask *ask, struct rf_buf *out)
 {
     struct rpcfan_slice hash = rf_node_param(ask->params, 0);
-    if (!is_hex(hash, 32))
+    if (!rf_evm_is_hex(hash, 32))
         return rf_node_bad_param(out, 0, "want a transaction hash");
     if (!known_transaction(hash)) {
         rf_buf_str(out, "null");
@@ -241,31 +185,10 @@ static enum rf_node_answer receipt(const struct rf_node_ask *ask, struct rf_buf 
     struct rf_node_digest d = transaction_place(ask, hash, out);
     rf_buf_str(out, ",\"transactionHash\":");
     rf_buf_add(out, hash.data, hash.len);
-    key_quantity(out, ",\"gasUsed\":", 21000);
-    key_quantity(out, ",\"status\":", d.b % 16 != 0);
+    rf_evm_key_quantity(out, ",\"gasUsed\":", 21000);
+    rf_evm_key_quantity(out, ",\"status\":", d.b % 16 != 0);
     rf_buf_str(out, ",\"logs\":[]}");
     return RF_NODE_RESULT;
-}
-
-/* Every fourth block or so holds one log, whatever range it is asked for in: so the pieces of a
- * range come to the same as the whole. */
-static void log_of_block(const struct rf_node_ask *ask, struct rpcfan_slice address, uint64_t n,
-                         struct rf_buf *out)
-{
-    struct rf_node_digest d = block_digest(ask->chain, n);
-    key_quantity(out, "{\"blockNumber\":", n);
-    key_hex(out, ",\"blockHash\":", d, 0, 32);
-    key_hex(out, ",\"transactionHash\":", d, 100, 32);
-    key_quantity(out, ",\"transactionIndex\":", d.a % 200);
-    key_quantity(out, ",\"logIndex\":", d.b % 400);
-    rf_buf_str(out, ",\"address\":");
-    if (is_address(address))
-        rf_buf_add(out, address.data, address.len);
-    else
-        quoted_hex(out, d, 5, 20);
-    key_hex(out, ",\"topics\":[", d, 300, 32);
-    key_hex(out, "],\"data\":", d, 400, 32);
-    rf_buf_str(out, ",\"removed\":false}");
 }
 
 /* "{max}" in decimal, "{from}" and "{to}" as the node writes numbers. */
@@ -293,34 +216,62 @@ static enum rf_node_answer refuse_range(const struct rf_node_chain *chain, uint6
     return RF_NODE_ERROR;
 }
 
+/* The blocks that a filter asks about. @return false where it asks wrongly, or for a block hash
+ * that is not on the chain; then the answer is written. */
+static bool log_range(const struct rf_node_ask *ask, struct rpcfan_slice filter, uint64_t *from,
+                      uint64_t *to, struct rf_buf *out)
+{
+    struct rpcfan_slice hash = rf_node_field(filter, "blockHash");
+    struct rpcfan_slice from_text = rf_node_field(filter, "fromBlock");
+    struct rpcfan_slice to_text = rf_node_field(filter, "toBlock");
+    uint64_t version;
+    *from = *to = ask->chain->head;
+    if (hash.len > 0) {
+        if (rf_evm_find(ask->chain, hash, from, &version) &&
+            version == rf_evm_version(ask->chain, *from)) {
+            *to = *from;
+            return true;
+        }
+        rf_node_error(out, -32000, "unknown block", NULL);
+        return false;
+    }
+    if ((from_text.len == 0 || block_number(ask->chain, from_text, from)) &&
+        (to_text.len == 0 || block_number(ask->chain, to_text, to)) && *from <= *to)
+        return true;
+    (void)rf_node_bad_param(out, 0, "invalid block range");
+    return false;
+}
+
 static enum rf_node_answer logs(const struct rf_node_ask *ask, struct rf_buf *out)
 {
     struct rpcfan_slice filter = rf_node_param(ask->params, 0);
-    struct rpcfan_slice address = rf_node_field(filter, "address");
-    struct rpcfan_slice from_text = rf_node_field(filter, "fromBlock");
-    struct rpcfan_slice to_text = rf_node_field(filter, "toBlock");
-    uint64_t from = ask->chain->head, to = ask->chain->head, n = 0;
+    struct rf_evm_filter want = {rf_node_field(filter, "address"), rf_node_field(filter, "topics")};
+    uint64_t from, to, n = 0;
     if (filter.len == 0 || filter.data[0] != '{')
         return rf_node_bad_param(out, 0, "want a filter object");
-    if ((from_text.len > 0 && !block_number(ask->chain, from_text, &from)) ||
-        (to_text.len > 0 && !block_number(ask->chain, to_text, &to)) || from > to)
-        return rf_node_bad_param(out, 0, "invalid block range");
+    if (!log_range(ask, filter, &from, &to, out))
+        return RF_NODE_ERROR;
     if (ask->chain->range_max > 0 && to - from >= ask->chain->range_max)
         return refuse_range(ask->chain, from, out);
     to = rf_min_u64(to, ask->chain->head);
     size_t start = out->len;
     rf_buf_char(out, '[');
     for (uint64_t i = from; i <= to; i++) {
-        if (block_digest(ask->chain, i).a % 4 != 0)
-            continue;
-        if (++n > LOGS_MAX) {
+        unsigned count = rf_evm_log_count(ask->chain, i, rf_evm_version(ask->chain, i));
+        for (unsigned k = 0; k < count; k++) {
+            size_t at = out->len;
+            if (n > 0)
+                rf_buf_char(out, ',');
+            if (rf_evm_log(ask->chain, &want, i, k, false, out))
+                n++;
+            else
+                out->len = at;
+        }
+        if (n > LOGS_MAX) {
             out->len = start;
             rf_node_error(out, -32005, "query returned more than 10000 results", NULL);
             return RF_NODE_ERROR;
         }
-        if (n > 1)
-            rf_buf_char(out, ',');
-        log_of_block(ask, address, i, out);
     }
     rf_buf_char(out, ']');
     return RF_NODE_RESULT;
@@ -331,7 +282,7 @@ static enum rf_node_answer logs(const struct rf_node_ask *ask, struct rf_buf *ou
 static enum rf_node_answer send_raw(const struct rf_node_ask *ask, struct rf_buf *out)
 {
     char hash[RF_TX_HASH_LEN];
-    if (!is_hex(rf_node_param(ask->params, 0), 0) || !rf_tx_hash(ask->params, hash))
+    if (!rf_evm_is_hex(rf_node_param(ask->params, 0), 0) || !rf_tx_hash(ask->params, hash))
         return rf_node_bad_param(out, 0, "want a signed transaction");
     rf_buf_printf(out, "\"%s\"", hash);
     return RF_NODE_RESULT;
@@ -344,6 +295,7 @@ const struct rf_node_method rf_node_evm_methods[] = {
     {"eth_chainId", 11, chain_id},
     {"eth_getTransactionCount", 23, nonce},
     {"eth_getBlockByNumber", 20, block},
+    {"eth_getBlockByHash", 18, block_by_hash},
     {"eth_getLogs", 11, logs},
     {"eth_getTransactionReceipt", 25, receipt},
     {"eth_getTransactionByHash", 24, transaction},

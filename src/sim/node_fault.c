@@ -2,6 +2,8 @@
  *
  * Each layer has at most one fault a request: the first line, in the script's order, that fires.
  * Lines of different layers add up: gzip, chunked and truncate can hit the same answer. */
+#include <string.h>
+
 #include "sim/node_int.h"
 
 bool rf_node_fault_fires(struct rf_node *node, struct rf_node_fault *f, uint64_t now_ns)
@@ -31,6 +33,12 @@ static bool applies(const struct rf_node_work *w, const struct rf_node_fault *f)
     return false;
 }
 
+/* On a WebSocket there is no HTTP to spoil. */
+static bool fits_message(const struct rf_node_fault *f, enum rf_node_layer layer)
+{
+    return layer <= RF_LAYER_FORM && f->kind != RF_FAULT_HTTP_ERROR && f->kind != RF_FAULT_HTML;
+}
+
 void rf_node_faults_pick(struct rf_node *node, struct rf_node_plan *plan)
 {
     struct rf_node_work *w = &node->work;
@@ -38,7 +46,9 @@ void rf_node_faults_pick(struct rf_node *node, struct rf_node_plan *plan)
     for (unsigned i = 0; i < conf->n_fault; i++) {
         struct rf_node_fault *f = &conf->fault[i];
         enum rf_node_layer layer = rf_node_fault_layer(f->kind);
-        if (layer <= RF_LAYER_ACCEPT || !applies(w, f))
+        if (layer <= RF_LAYER_ACCEPT || layer >= RF_LAYERS || !applies(w, f))
+            continue;
+        if (w->ws != NULL && !fits_message(f, layer))
             continue;
         if (w->fault[layer] != NULL) {
             f->matched++; /* another line was first; the numbering goes on */
@@ -51,6 +61,37 @@ void rf_node_faults_pick(struct rf_node *node, struct rf_node_plan *plan)
         if (plan->fault == NULL)
             plan->fault = rf_node_fault_name(f->kind);
     }
+}
+
+/* Message faults without a method strike notifications; one that delays replies strikes these. */
+static bool fits_method(const struct rf_node_fault *f, struct rpcfan_slice method)
+{
+    bool reply = method.len == 5 && memcmp(method.data, "reply", 5) == 0;
+    if (f->method != NULL)
+        return rf_node_matches(f->method, method);
+    return rf_node_fault_layer(f->kind) != RF_LAYER_WS_MESSAGE ||
+           reply == (f->kind == RF_FAULT_WS_LATE_REPLY);
+}
+
+const struct rf_node_fault *rf_node_fault_of(struct rf_node *node, enum rf_node_fault_kind kind,
+                                             struct rpcfan_slice method, struct rpcfan_slice path,
+                                             uint64_t now_ns)
+{
+    struct rf_node_conf *conf = node->conf;
+    const struct rf_node_fault *found = NULL;
+    if ((conf->layers >> rf_node_fault_layer(kind) & 1) == 0)
+        return NULL;
+    for (unsigned i = 0; i < conf->n_fault; i++) {
+        struct rf_node_fault *f = &conf->fault[i];
+        if (f->kind != kind || !fits_method(f, method) || !rf_node_matches(f->path, path))
+            continue;
+        if (found != NULL)
+            f->matched++; /* another line was first; the numbering goes on */
+        else if (rf_node_fault_fires(node, f, now_ns))
+            found = f;
+    }
+    rf_node_bump(&node->stats.fault[kind], found != NULL);
+    return found;
 }
 
 bool rf_node_listen_wanted(const struct rf_node_conf *conf, uint64_t now_ns, uint64_t *until_ns)

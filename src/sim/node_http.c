@@ -31,6 +31,20 @@ static bool parse_length(struct rpcfan_slice s, uint64_t *out)
     return true;
 }
 
+/* What a WebSocket handshake says. */
+static void take_ws_field(struct rf_node_http *h, struct field f)
+{
+    uint64_t version;
+    if (is(f.name, "Upgrade")) {
+        h->upgrade = rf_find_nocase(f.value.data, f.value.len, "websocket") != NULL;
+    } else if (is(f.name, "Sec-WebSocket-Key")) {
+        h->key_len = (uint8_t)rf_min_u64(f.value.len, sizeof h->key);
+        memcpy(h->key, f.value.data, h->key_len);
+    } else if (is(f.name, "Sec-WebSocket-Version")) {
+        h->version = parse_length(f.value, &version) && version < 256 ? (uint32_t)version : 0;
+    }
+}
+
 static enum rf_http_found take_field(struct rf_node_http *h, struct field f)
 {
     uint64_t length;
@@ -38,6 +52,10 @@ static enum rf_http_found take_field(struct rf_node_http *h, struct field f)
     case 6:
         if (is(f.name, "Expect"))
             h->expect = is(f.value, "100-continue");
+        break;
+    case 7:
+    case 21:
+        take_ws_field(h, f);
         break;
     case 10:
         if (!is(f.name, "Connection"))
@@ -62,6 +80,7 @@ static enum rf_http_found take_field(struct rf_node_http *h, struct field f)
         h->deflate_ok = rf_find_nocase(f.value.data, f.value.len, "deflate") != NULL;
         break;
     case 17:
+        take_ws_field(h, f);
         if (!is(f.name, "Transfer-Encoding"))
             break;
         if (!is(f.value, "chunked"))
@@ -88,6 +107,7 @@ static bool take_request_line(struct rf_node_http *h, struct rpcfan_slice line, 
     struct rpcfan_slice name = {line.data, (size_t)(target - line.data)};
     h->method = is(name, "POST") ? RF_HTTP_POST : is(name, "GET") ? RF_HTTP_GET : RF_HTTP_OTHER;
     h->keep_alive = version[8] == '1';
+    h->old = version[8] == '0';
     const char *query = memchr(target + 1, '?', (size_t)(version - target - 1));
     h->path_at = (size_t)(target + 1 - text);
     h->path_len = (size_t)((query == NULL ? version : query) - (target + 1));
@@ -247,6 +267,8 @@ const char *rf_node_http_reason(unsigned status)
         unsigned status;
         const char *reason;
     } table[] = {{200, "OK"},
+                 {101, "Switching Protocols"},
+                 {426, "Upgrade Required"},
                  {400, "Bad Request"},
                  {401, "Unauthorized"},
                  {402, "Payment Required"},

@@ -29,6 +29,11 @@ struct rf_node_http {
     bool expect;     /* out: wants 100 Continue, and the body is not here yet */
     bool keep_alive; /* out */
     bool gzip_ok, deflate_ok;
+    bool old;         /* out: HTTP/1.0 */
+    bool upgrade;     /* out: asks for WebSocket */
+    uint8_t key_len;  /* out: of Sec-WebSocket-Key, cut at the room here; 0: there is none */
+    char key[31];     /* out: not terminated */
+    uint32_t version; /* out: Sec-WebSocket-Version; 0: none */
 };
 
 /** What rf_node_http_read() found. */

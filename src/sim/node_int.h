@@ -36,7 +36,8 @@ static inline void rf_node_bump(struct rf_node_count *c, uint64_t n)
 struct rf_node_stats {
     struct rf_node_count connections, open, requests, gets, singles, batches, members,
         notifications, answered, refused_requests, refused_members, invalid, http_errors, batch_max,
-        active, active_max, bytes_in, bytes_out;
+        active, active_max, bytes_in, bytes_out, ws_opened, ws_open, ws_refused, ws_received,
+        ws_sent, ws_notes, ws_dropped, ws_closed, ws_lagged, subscriptions;
     struct rf_node_count fault[RF_NODE_FAULTS_MAX];
 };
 
@@ -55,9 +56,11 @@ struct rf_node_plan {
     enum rf_node_wire wire;
     size_t cut; /* bytes of `out` that are sent before the wire fault strikes */
     uint64_t step,
-        step_ns; /* drip: bytes at a time, and the time between; endless: step is the cap */
-    bool close;  /* end the connection behind the answer */
-    bool linger; /* the request's rest is still coming: take it in and drop it first */
+        step_ns;  /* drip: bytes at a time, and the time between; endless: step is the cap */
+    bool close;   /* end the connection behind the answer */
+    bool linger;  /* the request's rest is still coming: take it in and drop it first */
+    bool upgrade; /* a WebSocket begins behind the answer */
+    bool stream;  /* more of the body is made while it goes out: `rows` of the connection */
     unsigned status, members; /* for the access log */
     const char *fault;        /* its name, or NULL; for the access log */
 };
@@ -70,10 +73,22 @@ enum rf_conn_state {
     RF_CONN_WRITE,   /* the answer goes out */
     RF_CONN_HANG,    /* it will never be finished */
     RF_CONN_LINGER,  /* answered; the peer's bytes are dropped until it closes */
+    RF_CONN_WS,      /* a WebSocket: node_ws.c has it */
     RF_CONN_CLOSING  /* the handle's close callback is awaited */
 };
 
 struct rf_node;
+struct rf_node_ws;
+
+/** An answer of many rows under way (node_program.c). */
+struct rf_node_rows {
+    struct rf_node_program_conf p; /* as it was when it was asked; n 0: there is none */
+    uint64_t at;                   /* the next account */
+    uint64_t writes;               /* that were made when it was asked */
+    uint64_t slice_at, slice_len;
+    char tail[8];       /* what ends the result, and the response */
+    bool chunked, done; /* done: the last piece is made */
+};
 
 /** A connection. */
 struct rf_node_conn {
@@ -95,6 +110,8 @@ struct rf_node_conn {
     struct rf_buf out;         /* the answer */
     size_t out_at;
     struct rf_node_plan plan;
+    struct rf_node_rows rows;
+    struct rf_node_ws *ws; /* owned; NULL: no WebSocket */
     uv_write_t write;
     uv_shutdown_t shutdown;
 };
@@ -118,6 +135,16 @@ struct rf_node_work {
     struct rf_buf fields; /* more header lines */
     const struct rf_node_fault *fault[RF_LAYERS];
     uint64_t now_ns, sleep_ns;
+    struct rf_node_ws *ws;      /* the request is a message on it; NULL: HTTP */
+    struct rf_node_rows stream; /* p.n > 0: the rest of the answer is made as it goes out */
+};
+
+/** What tests ask of the validator, on the node's thread. */
+struct rf_node_job {
+    struct rf_node_job *next;
+    rf_node_oracle_fn fn;
+    void *arg;
+    bool done; /* under the node's lock */
 };
 
 /** What the listener is doing. */
@@ -161,6 +188,22 @@ struct rf_node {
     uv_cond_t changed;
     struct rf_node_conf *_Atomic pending;
     uint64_t scripts_taken; /* under `lock` */
+    bool knobs_wrong;       /* of the script taken last, under `lock`; and why */
+    struct rpcfan_error knobs_err;
+    struct rf_node_job *jobs; /* under `lock`, latest first */
+    /* WebSocket */
+    struct rf_link ws_dirty, program_subs;
+    struct rf_heap_node announce_timer, validator_timer;
+    uint64_t announced;              /* the last head that was told to subscribers */
+    uint64_t written;                /* writes of the program that were told */
+    uint64_t last_session, last_sub; /* ids are never used twice */
+    struct rf_buf note;              /* a notification in the making */
+    struct rf_validator *validator;
+    struct {
+        struct rf_node_ws *ws;
+        uint64_t session;
+    } * sessions; /* owned */
+    unsigned n_sessions, cap_sessions;
     atomic_bool stop_asked;
     uv_thread_t thread;
 };
@@ -171,6 +214,15 @@ void rf_node_handle(struct rf_node *node, struct rf_node_conn *c, struct rpcfan_
 void rf_node_status(struct rf_node *node, struct rf_node_conn *c);
 /** Refuse what could not be read as HTTP, a wrong method or a body over the cap (node_rpc.c). */
 void rf_node_reject(struct rf_node *node, struct rf_node_conn *c, unsigned status);
+
+/** Answer a message that came on a WebSocket (node_rpc.c). @param text the node's own: may be
+ * changed. */
+void rf_node_message(struct rf_node *node, struct rf_node_ws *ws, struct rpcfan_slice text);
+/** Make the request one call of this method, without an id (node_rpc.c). @return false: no memory.
+ */
+bool rf_node_lone_member(struct rf_node *node, struct rpcfan_slice method);
+/** The chain as it stands at a time (node_rpc.c). */
+struct rf_node_chain rf_node_chain_at(const struct rf_node *node, uint64_t now_ns);
 
 /** Put header and body together into `c->out` (node_reply.c). @param status of the response. */
 void rf_node_reply(struct rf_node *node, struct rf_node_conn *c, unsigned status);
@@ -187,6 +239,14 @@ void rf_node_work_fini(struct rf_node_work *w);
 void rf_node_faults_pick(struct rf_node *node, struct rf_node_plan *plan);
 /** Count a request (or connection) that a fault applies to. @return whether it strikes. */
 bool rf_node_fault_fires(struct rf_node *node, struct rf_node_fault *f, uint64_t now_ns);
+/**
+ * The first WebSocket fault of a kind that strikes (node_fault.c); counts it.
+ * @param method  of a notification, RF_NODE_WS_REPLY, or RF_NODE_WS_METHOD of a handshake.
+ * @return borrowed until the script changes, or NULL.
+ */
+const struct rf_node_fault *rf_node_fault_of(struct rf_node *node, enum rf_node_fault_kind kind,
+                                             struct rpcfan_slice method, struct rpcfan_slice path,
+                                             uint64_t now_ns);
 /** Whether the listener should be open now, and until when. */
 bool rf_node_listen_wanted(const struct rf_node_conf *conf, uint64_t now_ns, uint64_t *until_ns);
 /** Damage members and shape of a finished body (node_damage.c). */
@@ -242,6 +302,36 @@ void rf_node_on_connection(uv_stream_t *server, int status);
 void rf_node_conn_due(struct rf_node_conn *c);
 /** Close a connection, with a reset where asked. The object goes to `spare_conns` (node_conn.c). */
 void rf_node_conn_close(struct rf_node_conn *c, bool reset);
+/** Say no more: shut down, and close when the peer did, or after a while (node_conn.c). */
+void rf_node_conn_drain(struct rf_node_conn *c);
+
+/** Make the validator (node_validator.c). @param knobs may be NULL. */
+enum rpcfan_err rf_node_validator_start(struct rf_node *node, const char *knobs,
+                                        struct rpcfan_error *err);
+/** Free it, and what belongs to it. */
+void rf_node_validator_fini(struct rf_node *node);
+/** A WebSocket began. */
+void rf_node_validator_open(struct rf_node *node, struct rf_node_ws *ws);
+/** It ended. */
+void rf_node_validator_gone(struct rf_node *node, struct rf_node_ws *ws);
+/** A ping came on it. */
+void rf_node_validator_pinged(struct rf_node *node, struct rf_node_ws *ws);
+/** A text message came on it. */
+void rf_node_validator_receive(struct rf_node *node, struct rf_node_ws *ws,
+                               struct rpcfan_slice text);
+/** Answer a call over HTTP where the validator has its method. @return false: it has not. */
+bool rf_node_validator_call(struct rf_node *node, const struct rf_node_member *m,
+                            enum rf_node_answer *answer);
+/** Answer a call that steers the node (node_control.c). @return false: its method is another. */
+bool rf_node_control(struct rf_node *node, const struct rf_node_member *m,
+                     enum rf_node_answer *answer);
+/** Let time pass, and set the timer of the next thing. */
+void rf_node_validator_run(struct rf_node *node, uint64_t now_ns);
+/** Change knobs. @return false: they are wrong, and nothing changed. */
+bool rf_node_validator_set(struct rf_node *node, const char *knobs, struct rpcfan_error *err);
+/** Run what rf_node_oracle() left. */
+void rf_node_jobs_run(struct rf_node *node);
+
 /** Free the connections that are kept for reuse (node_conn.c). */
 void rf_node_conns_fini(struct rf_node *node);
 /** After the last handle is closed: stop's callback (node.c). */

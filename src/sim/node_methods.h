@@ -17,8 +17,14 @@ struct rf_node_chain {
     uint64_t churn;            /* balances and accounts change every so many blocks; 0: never */
     uint64_t range_max;        /* blocks in one eth_getLogs; 0: any number */
     int64_t range_code;        /* what longer ranges are refused with */
+    uint64_t inputs_max;       /* addresses in one getMultipleAccounts; 0: 100 */
     const char *range_message; /* "{max}", "{from}" and "{to}" stand for the cap and a range of that
                                   length; borrowed */
+    /* the last `reorg_depth` blocks are replaced every `reorg_every` blocks since `base`, which is
+     * the head at the node's start; 0: never */
+    uint64_t reorg_depth, reorg_every, base;
+    /* logs in each block, from so many addresses and first topics; 0: see rf_evm_log() */
+    uint32_t logs, log_addresses, log_topics;
 };
 
 /** What rf_node_answer() wrote. */

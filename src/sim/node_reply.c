@@ -15,6 +15,8 @@ void rf_node_work_reset(struct rf_node_work *w, uint64_t now_ns)
     w->coding = NULL;
     w->now_ns = now_ns;
     w->sleep_ns = 0;
+    w->ws = NULL;
+    w->stream.p.n = 0;
     memset(w->fault, 0, sizeof w->fault);
     rf_buf_reset(&w->body, RF_NODE_KEEP);
     rf_buf_reset(&w->fields, RF_NODE_KEEP);
@@ -83,7 +85,9 @@ static void framing_fields(struct rf_node_work *w, struct rf_node_plan *plan, st
     const struct rf_node_fault *frame = w->fault[RF_LAYER_FRAME];
     if (plan->wire == RF_WIRE_ENDLESS || (frame != NULL && frame->kind == RF_FAULT_UNTIL_CLOSE)) {
         plan->close = true;
-    } else if (frame != NULL) {
+    } else if (plan->stream && !w->stream.chunked) {
+        plan->close = true;
+    } else if (frame != NULL || plan->stream) {
         rf_buf_str(out, "Transfer-Encoding: chunked\r\n");
     } else {
         rf_buf_str(out, "Content-Length: ");
@@ -115,14 +119,14 @@ static void plan_wire(struct rf_node_work *w, struct rf_node_plan *plan, const s
                       size_t head)
 {
     const struct rf_node_fault *f = w->fault[RF_LAYER_WIRE];
-    plan->cut = out->len;
+    plan->cut = plan->stream ? SIZE_MAX : out->len;
     if (f == NULL)
         return;
     switch (f->kind) {
     case RF_FAULT_RESET:
     case RF_FAULT_CLOSE:
     case RF_FAULT_HANG:
-        plan->cut = (size_t)rf_min_u64(f->after, out->len);
+        plan->cut = (size_t)rf_min_u64(f->after, plan->cut);
         plan->wire = f->kind == RF_FAULT_RESET   ? RF_WIRE_RESET
                      : f->kind == RF_FAULT_CLOSE ? RF_WIRE_CLOSE
                                                  : RF_WIRE_HANG;
@@ -163,7 +167,13 @@ void rf_node_reply(struct rf_node *node, struct rf_node_conn *c, unsigned status
     const struct rf_node_fault *wire = w->fault[RF_LAYER_WIRE];
     if (wire != NULL && wire->kind == RF_FAULT_ENDLESS) {
         c->plan.wire = RF_WIRE_ENDLESS;
+        w->stream.p.n = 0;
         endless_body(w);
+    }
+    if (w->stream.p.n > 0) {
+        c->plan.stream = true;
+        w->stream.chunked = !c->http.old && (frame == NULL || frame->kind == RF_FAULT_CHUNKED);
+        c->rows = w->stream;
     }
     if (head != NULL && head->kind == RF_FAULT_EARLY)
         early(out, head);
@@ -185,7 +195,11 @@ void rf_node_reply(struct rf_node *node, struct rf_node_conn *c, unsigned status
     connection_field(node, c);
     rf_buf_str(out, "\r\n");
     size_t head_len = out->len;
-    if (frame != NULL && frame->kind == RF_FAULT_CHUNKED && c->plan.wire != RF_WIRE_ENDLESS)
+    if (c->plan.stream && c->rows.chunked) {
+        rf_buf_printf(out, "%zx\r\n", w->body.len);
+        rf_buf_add(out, w->body.data, w->body.len);
+        rf_buf_str(out, "\r\n");
+    } else if (frame != NULL && frame->kind == RF_FAULT_CHUNKED && c->plan.wire != RF_WIRE_ENDLESS)
         chunks(out, &w->body, frame->bytes);
     else
         rf_buf_add(out, w->body.data, w->body.len);

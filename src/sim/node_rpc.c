@@ -8,7 +8,8 @@
 
 #include "base/mem.h"
 #include "json/rpc.h"
-#include "sim/node_int.h"
+#include "sim/node_program.h"
+#include "sim/node_ws.h"
 
 #define MEMBERS_MAX 1000000u
 #define SLEEP_MAX_MS 3600000u
@@ -78,7 +79,7 @@ static bool parse(struct rf_node *node, struct rpcfan_slice body)
     struct rf_node_work *w = &node->work;
     struct rpcfan_slice item;
     if (first_byte(body) != '[') {
-        rf_node_bump(&node->stats.singles, 1);
+        rf_node_bump(&node->stats.singles, w->ws == NULL);
         if (!add_member(node, body)) {
             error_body(node, -32603, "out of memory");
             return false;
@@ -92,7 +93,7 @@ static bool parse(struct rf_node *node, struct rpcfan_slice body)
     }
     struct rf_node_items it;
     w->batch = true;
-    rf_node_bump(&node->stats.batches, 1);
+    rf_node_bump(&node->stats.batches, w->ws == NULL);
     rf_node_items_init(&it, body);
     while (rf_node_items_next(&it, &item)) {
         if (!add_member(node, item)) {
@@ -163,6 +164,15 @@ static enum rf_node_answer execute(struct rf_node *node, const struct rf_node_me
         rf_buf_str(&w->body, conf->canned[i - 1].result);
         return amend(node, m, RF_NODE_RESULT, at);
     }
+    enum rf_node_answer answer;
+    if (rf_node_control(node, m, &answer))
+        return answer;
+    if (node->validator != NULL && rf_node_validator_call(node, m, &answer))
+        return amend(node, m, answer, at);
+    if (conf->program.n > 0 && rf_node_program_call(node, m, &answer))
+        return answer;
+    if (rf_node_subscribe(node, m, &answer))
+        return answer;
     return amend(node, m, rf_node_answer(chain, m->method, m->params, &w->body), at);
 }
 
@@ -217,20 +227,33 @@ static void write_member(struct rf_node *node, struct rf_node_member *m,
         memmove(w->body.data + payload - 1, w->body.data + payload, w->body.len - payload);
         w->body.len--;
     }
-    rf_buf_char(&w->body, '}');
+    if (w->stream.p.n > 0)
+        strcat(w->stream.tail, "}"); /* behind the last row */
+    else
+        rf_buf_char(&w->body, '}');
     m->len = w->body.len - m->at;
     if (m->valid && m->id.len == 0) {
         w->body.len = before;
+        w->stream.p.n = 0;
         m->len = 0;
     }
+}
+
+struct rf_node_chain rf_node_chain_at(const struct rf_node *node, uint64_t now_ns)
+{
+    struct rf_node_chain chain = node->conf->chain;
+    chain.base = chain.head;
+    if (node->validator != NULL)
+        chain.family = 0; /* its methods are the validator's, and sim_* */
+    if (node->conf->block_ns > 0)
+        chain.head += rf_time_sub(now_ns, node->began_ns) / node->conf->block_ns;
+    return chain;
 }
 
 static void answer_all(struct rf_node *node)
 {
     struct rf_node_work *w = &node->work;
-    struct rf_node_chain chain = node->conf->chain;
-    if (node->conf->block_ns > 0)
-        chain.head += rf_time_sub(w->now_ns, node->began_ns) / node->conf->block_ns;
+    struct rf_node_chain chain = rf_node_chain_at(node, w->now_ns);
     bool any = false;
     if (w->batch)
         rf_buf_char(&w->body, '[');
@@ -325,6 +348,73 @@ void rf_node_handle(struct rf_node *node, struct rf_node_conn *c, struct rpcfan_
     rf_node_reply(node, c, status);
 }
 
+bool rf_node_lone_member(struct rf_node *node, struct rpcfan_slice method)
+{
+    if (!more_members(&node->work))
+        return false;
+    node->work.member[node->work.n++] = (struct rf_node_member){.method = method, .valid = true};
+    return true;
+}
+
+/* Whether the validator may have the message: nothing of it was refused, and no fault answers. */
+static bool is_validators(const struct rf_node *node)
+{
+    const struct rf_node_work *w = &node->work;
+    const struct rf_node_fault *f = w->fault[RF_LAYER_ANSWER];
+    for (unsigned i = 0; i < w->n; i++)
+        if (w->member[i].refused || (f != NULL && rf_node_matches(f->method, w->member[i].method)))
+            return false;
+    return node->validator != NULL;
+}
+
+/* As answer(), for a message: there is no status and no wire. @return false: nothing to say. */
+static bool answer_message(struct rf_node *node, struct rpcfan_slice text)
+{
+    struct rf_node_work *w = &node->work;
+    struct rf_node_plan plan = {0};
+    unsigned status;
+    if (rf_node_refuse_batch(node, &status) || rf_node_refuse_rate(node, &status)) {
+        rf_node_bump(&node->stats.refused_members, w->n);
+        return true;
+    }
+    if (node->conf->n_fault > 0)
+        rf_node_faults_pick(node, &plan);
+    if (is_validators(node)) {
+        rf_node_validator_receive(node, w->ws, text);
+        return false;
+    }
+    answer_all(node);
+    if (w->fault[RF_LAYER_SHAPE] != NULL)
+        rf_node_damage_shape(node);
+    if (w->fault[RF_LAYER_FORM] != NULL)
+        rf_node_damage_form(node);
+    return w->body.len > 0;
+}
+
+void rf_node_message(struct rf_node *node, struct rf_node_ws *ws, struct rpcfan_slice text)
+{
+    struct rf_node_work *w = &node->work;
+    uint64_t at_ns = ws->heard_ns, refused = node->stats.refused_members.v;
+    rf_node_work_reset(w, ws->heard_ns);
+    w->ws = ws;
+    w->path = (struct rpcfan_slice){ws->path, strlen(ws->path)};
+    bool whole = parse(node, text), speak = true;
+    if (whole) {
+        rf_node_bump(&node->stats.members, w->n);
+        speak = answer_message(node, text);
+        at_ns = rf_time_add(at_ns, rf_node_service(node));
+    }
+    rf_node_second_add(node, w->n, node->stats.refused_members.v - refused, false);
+    if (speak && !w->body.failed)
+        rf_node_ws_send(ws, w->body.data, w->body.len, at_ns);
+    else if (speak)
+        rf_node_ws_end(ws, RF_WS_END_RESET, 0, NULL);
+    for (struct rf_link *l = ws->subs.next; l != &ws->subs; l = l->next) {
+        struct rf_node_sub *s = RF_CONTAINER(l, struct rf_node_sub, link);
+        s->from_ns = s->from_ns == RF_NEVER ? at_ns : s->from_ns;
+    }
+}
+
 void rf_node_status(struct rf_node *node, struct rf_node_conn *c)
 {
     struct rf_node_work *w = &node->work;
@@ -341,10 +431,19 @@ void rf_node_status(struct rf_node *node, struct rf_node_conn *c)
                   (unsigned long long)n.answered);
     rf_buf_printf(&w->body,
                   "\"refused_requests\":%llu,\"refused_members\":%llu,\"invalid\":%llu,"
-                  "\"http_errors\":%llu,\"batch_max\":%llu,\"active_max\":%llu,\"faults\":{",
+                  "\"http_errors\":%llu,\"batch_max\":%llu,\"active_max\":%llu,",
                   (unsigned long long)n.refused_requests, (unsigned long long)n.refused_members,
                   (unsigned long long)n.invalid, (unsigned long long)n.http_errors,
                   (unsigned long long)n.batch_max, (unsigned long long)n.active_max);
+    rf_buf_printf(&w->body,
+                  "\"websocket\":{\"opened\":%llu,\"open\":%llu,\"refused\":%llu,"
+                  "\"received\":%llu,\"sent\":%llu,\"notifications\":%llu,\"dropped\":%llu,"
+                  "\"closed\":%llu,\"lagged\":%llu,\"subscriptions\":%llu},\"faults\":{",
+                  (unsigned long long)n.ws_opened, (unsigned long long)n.ws_open,
+                  (unsigned long long)n.ws_refused, (unsigned long long)n.ws_received,
+                  (unsigned long long)n.ws_sent, (unsigned long long)n.ws_notes,
+                  (unsigned long long)n.ws_dropped, (unsigned long long)n.ws_closed,
+                  (unsigned long long)n.ws_lagged, (unsigned long long)n.subscriptions);
     bool comma = false;
     for (unsigned i = 0; i < RF_FAULT_KINDS; i++) {
         if (n.fault[i] == 0)

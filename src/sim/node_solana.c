@@ -2,6 +2,7 @@
  *
  * An account is made from its address alone: every method that shows it shows the same one. Its
  * rentEpoch is 2^64-1, as on the real chain, to catch readers that go through a double. */
+#include <stdio.h>
 #include <string.h>
 
 #include "sim/node_methods.h"
@@ -9,6 +10,7 @@
 #define TOKEN_PROGRAM "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA"
 #define ACCOUNTS_MAX 100 /* addresses a getMultipleAccounts takes, as agave's default */
 #define DATA_BYTES 165   /* an SPL token account */
+#define BASE58_BYTES 128 /* more of them are refused in base58 */
 
 static const char base58[] = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
@@ -172,12 +174,27 @@ static enum rf_node_answer balance(const struct rf_node_ask *ask, struct rf_buf 
     return RF_NODE_RESULT;
 }
 
+/* An account that is too large for the encoding that is asked for: as agave, the whole call is
+ * refused. */
+static bool too_large(const struct rf_node_ask *ask, struct rpcfan_slice key, struct rf_buf *out)
+{
+    struct rpcfan_slice encoding = rf_node_field(rf_node_param(ask->params, 1), "encoding");
+    if (DATA_BYTES <= BASE58_BYTES || !exists(key) || encoding.len != 8 ||
+        memcmp(encoding.data, "\"base58\"", 8) != 0)
+        return false;
+    rf_node_error(out, -32600,
+                  "Encoded binary (base 58) data should be less than 128 bytes, please use Base64 "
+                  "encoding.",
+                  NULL);
+    return true;
+}
+
 static enum rf_node_answer account_info(const struct rf_node_ask *ask, struct rf_buf *out)
 {
     struct rpcfan_slice key = rf_node_param(ask->params, 0);
     if (!is_pubkey(key))
         return bad_pubkey(out);
-    if (behind(ask, out))
+    if (behind(ask, out) || too_large(ask, key, out))
         return RF_NODE_ERROR;
     context(ask, out);
     account(ask, key, out);
@@ -185,11 +202,20 @@ static enum rf_node_answer account_info(const struct rf_node_ask *ask, struct rf
     return RF_NODE_RESULT;
 }
 
+static enum rf_node_answer too_many(struct rf_buf *out, uint64_t most)
+{
+    char text[64];
+    snprintf(text, sizeof text, "Too many inputs provided; max %llu", (unsigned long long)most);
+    rf_node_error(out, -32602, text, NULL);
+    return RF_NODE_ERROR;
+}
+
 static enum rf_node_answer multiple_accounts(const struct rf_node_ask *ask, struct rf_buf *out)
 {
     struct rf_node_items keys;
     struct rpcfan_slice key;
     size_t start = out->len;
+    uint64_t most = ask->chain->inputs_max > 0 ? ask->chain->inputs_max : ACCOUNTS_MAX;
     if (!rf_node_items_init(&keys, rf_node_param(ask->params, 0)))
         return rf_node_bad_param(out, 0, "want an array of addresses");
     if (behind(ask, out))
@@ -197,13 +223,19 @@ static enum rf_node_answer multiple_accounts(const struct rf_node_ask *ask, stru
     context(ask, out);
     rf_buf_char(out, '[');
     for (unsigned i = 0; rf_node_items_next(&keys, &key); i++) {
-        if (i >= ACCOUNTS_MAX || !is_pubkey(key)) {
+        if (i >= most) {
             out->len = start;
-            if (i < ACCOUNTS_MAX)
-                return bad_pubkey(out);
-            rf_node_error(out, -32602, "Too many inputs provided; max 100", NULL);
-            return RF_NODE_ERROR;
+            return too_many(out, most);
         }
+        if (!is_pubkey(key)) {
+            out->len = start;
+            return bad_pubkey(out);
+        }
+        size_t before = out->len;
+        out->len = start;
+        if (too_large(ask, key, out))
+            return RF_NODE_ERROR;
+        out->len = before;
         if (i > 0)
             rf_buf_char(out, ',');
         account(ask, key, out);

@@ -93,6 +93,16 @@ void rf_node_counters(const struct rf_node *node, struct rf_node_counters *out)
     out->active_max = read_count(&s->active_max);
     out->bytes_in = read_count(&s->bytes_in);
     out->bytes_out = read_count(&s->bytes_out);
+    out->ws_opened = read_count(&s->ws_opened);
+    out->ws_open = read_count(&s->ws_open);
+    out->ws_refused = read_count(&s->ws_refused);
+    out->ws_received = read_count(&s->ws_received);
+    out->ws_sent = read_count(&s->ws_sent);
+    out->ws_notes = read_count(&s->ws_notes);
+    out->ws_dropped = read_count(&s->ws_dropped);
+    out->ws_closed = read_count(&s->ws_closed);
+    out->ws_lagged = read_count(&s->ws_lagged);
+    out->subscriptions = read_count(&s->subscriptions);
     for (unsigned i = 0; i < RF_NODE_FAULTS_MAX; i++)
         out->fault[i] = read_count(&s->fault[i]);
 }

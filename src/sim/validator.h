@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/rng.h"
+#include "sim/bank.h"
 
 struct rf_validator;
 
@@ -29,6 +30,16 @@ struct rf_validator_answer {
     bool error;          /* `json` is an error object, else the result */
     struct rf_buf *json; /* appended to; the caller's */
     uint64_t delay_ns;   /* service time */
+};
+
+/** What was done so far; the faults apart, so that a test sees that they struck. */
+struct rf_validator_count {
+    uint64_t slots, skipped, forks, switches; /* switches: the side chain won */
+    uint64_t writes, frames, notifications, calls;
+    uint64_t dropped, doubled, reordered, truncated, garbled, stalled, closed;
+    uint64_t pruned;                     /* banks the notifier came too late for */
+    uint64_t skewed, torn, lied, behind; /* reads; behind: refused with -32016 */
+    uint64_t no_memory;
 };
 
 /** The knobs, as text: `key=value` separated by spaces or newlines, see rpcfan-sim(1), "SOLANA";
@@ -66,7 +77,25 @@ void rf_validator_open(struct rf_validator *v, uint32_t node, uint64_t session, 
 /** It sent a text message. Replies and notifications come as frames. */
 void rf_validator_receive(struct rf_validator *v, uint64_t session, const char *text, size_t len,
                           uint64_t now_ns);
-/** The connection is gone. */
+/** It sent a ping: the connection is not idle. */
+void rf_validator_pinged(struct rf_validator *v, uint64_t session, uint64_t now_ns);
+/** The connection is gone. Also after ops->closed(): nothing happens then. */
 void rf_validator_gone(struct rf_validator *v, uint64_t session);
+
+/** The bank tree: the oracle. Borrowed. */
+const struct rf_banks *rf_validator_banks(const struct rf_validator *v);
+/** The id of its i-th program as base58; NULL: there is none. */
+const char *rf_validator_program(const struct rf_validator *v, unsigned i);
+/** The slot of a commitment level as one of its nodes sees it. */
+uint64_t rf_validator_slot(const struct rf_validator *v, uint32_t node, enum rpcfan_commitment c);
+/** Whether a state is the i-th program's and passes raw getProgramAccounts filters (len 0: none).
+ * NULL and closed ones are not. */
+bool rf_validator_match(struct rf_validator *v, uint32_t key, const struct rf_bank_state *s,
+                        unsigned program, struct rpcfan_slice filters);
+/** The hash of an account object that a node sent, as in rf_bank_state.hash. @return false where it
+ * is none, or its data is cut. */
+bool rf_validator_read(struct rpcfan_slice account, uint64_t *hash);
+/** What was done. */
+const struct rf_validator_count *rf_validator_counted(const struct rf_validator *v);
 
 #endif

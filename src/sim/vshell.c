@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "json/elements.h"
 #include "json/rpc.h"
 
 /* An exchange on the virtual wire, or what is left of one. */
@@ -232,8 +233,40 @@ static void put_on_wire(struct rf_vshell *v, struct rf_exchange *ex)
     }
 }
 
+/* An answer whose elements are handed out one by one. */
+struct listing {
+    struct rf_vshell *v;
+    struct rf_call *call;
+    struct rf_elements elements;
+};
+
+static bool hand_out(void *arg, struct rpcfan_slice json)
+{
+    struct listing *l = arg;
+    struct rpcfan_element e = {
+        .json = json, .context_slot = l->elements.context_slot, .first = l->elements.n == 1};
+    if (l->call != NULL && l->v->hooks.element != NULL)
+        l->v->hooks.element(l->v->hooks.arg, l->call, &e);
+    return true;
+}
+
+/* Put what surrounds the elements in place of the body, as the transport would have. */
+static void hand_out_elements(struct rf_vshell *v, struct flight *f)
+{
+    struct listing l = {.v = v, .call = f->ex->call[0]};
+    rf_elements_init(&l.elements, SIZE_MAX);
+    rf_elements_feed(&l.elements, f->reply.body.data, f->reply.body.len, hand_out, &l);
+    rf_elements_finish(&l.elements);
+    rf_buf_fini(&f->reply.body);
+    f->reply.body = l.elements.rest;
+    l.elements.rest = (struct rf_buf){0};
+    rf_elements_fini(&l.elements);
+}
+
 static void arrive(struct rf_vshell *v, struct flight *f)
 {
+    if (f->ex->stream && f->reply.transport == RF_T_OK)
+        hand_out_elements(v, f);
     struct rf_reply *r = &f->ex->reply;
     r->transport = f->reply.transport;
     r->reason = f->reply.reason;

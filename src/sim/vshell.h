@@ -39,6 +39,9 @@ struct rf_vhooks {
     void (*serve)(void *arg, struct rf_exchange *ex, uint64_t now_ns, struct rf_vreply *out);
     /** A ghost reaches its node. */
     void (*ghost)(void *arg, const struct rf_vghost *g, uint64_t now_ns);
+    /** An element of the answer of a streamed call, when the whole answer has come; `first` as in
+     * rpcfan_element. There is no stopping here. NULL: nobody listens. */
+    void (*element)(void *arg, struct rf_call *c, const struct rpcfan_element *element);
     /** A call is answered; it is freed by the hook's owner. */
     void (*done)(void *arg, struct rf_call *c, uint64_t now_ns);
 };

@@ -117,15 +117,13 @@ static void test_rate_headers(void **state)
         {"X-RateLimit-Reset: 1790000012\r\nDate: Mon, 21 Sep 2026 14:13:20 GMT\r\n", UINT64_MAX,
          12 * RF_SEC, 0, 0},
     };
-    char text[600];
-    struct canned k = {.data = text};
-    struct net n;
-    struct raw_server *s = canned_start(&n, &k);
-    net_open(&n);
     for (uint32_t i = 0; i < RF_COUNT(cases); i++) {
+        char text[600];
         snprintf(text, sizeof text, OK_HEAD "%sContent-Length: 40\r\n\r\n" ANSWER, cases[i].head);
-        k.len = strlen(text);
-        struct rf_exchange *ex = net_ask(&n, CALL);
+        struct canned k = {.data = text, .len = strlen(text)};
+        struct net n;
+        struct raw_server *s; /* one each: its thread reads the text for as long as it lives */
+        struct rf_exchange *ex = canned_ask(&n, &k, &s);
         const struct rf_rate_hint *got = &ex->reply.rate;
         assert_int_equal(ex->reply.transport, RF_T_OK);
         assert_int_equal(got->any, i > 0);
@@ -133,9 +131,9 @@ static void test_rate_headers(void **state)
         assert_int_equal(got->reset_ns, cases[i].reset_ns);
         assert_int_equal(got->quota, cases[i].quota);
         assert_int_equal(got->window_ns, cases[i].window_ns);
+        net_close(&n);
+        raw_stop(s);
     }
-    net_close(&n);
-    raw_stop(s);
 }
 
 /* What a proxy or an interim answer says is not the node's. */

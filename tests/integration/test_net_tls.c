@@ -227,6 +227,79 @@ static void test_http2_offered(void **state)
     raw_stop(s);
 }
 
+#define STREAM_ROWS 9000
+
+/* One answer of 9000 numbers of three digits. */
+static void serve_rows(struct raw_conn *c, void *arg)
+{
+    static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 36019\r\n\r\n"
+                               "{\"id\":1,\"result\":[";
+    char rows[STREAM_ROWS * 4 + 1];
+    (void)arg;
+    for (unsigned i = 0; i < STREAM_ROWS; i++)
+        snprintf(rows + (size_t)i * 4, 5, "%u,", 100 + i % 900);
+    memcpy(rows + sizeof rows - 2, "]}", 2);
+    while (raw_read(c) && raw_text(c, head) && raw_write(c, rows, sizeof rows))
+        ;
+}
+
+static struct {
+    struct rf_http *http;
+    unsigned rows;
+    struct rf_exchange *stopped;
+} stream;
+
+static bool stop_each(struct net *n, struct rf_exchange *ex, const struct rpcfan_element *e)
+{
+    char want[8];
+    (void)n;
+    snprintf(want, sizeof want, "%u", 100 + stream.rows++ % 900);
+    assert_true(e->json.len == 3 && memcmp(e->json.data, want, 3) == 0);
+    stream.stopped = ex;
+    return false;
+}
+
+static void go_on(uv_prepare_t *p)
+{
+    struct rf_exchange *ex = stream.stopped;
+    (void)p;
+    stream.stopped = NULL;
+    if (ex != NULL)
+        rf_http_resume(stream.http, ex);
+}
+
+/* What TLS has decrypted brings no event of the socket: going on must find it all the same. */
+static void test_stream_stops(void **state)
+{
+    (void)state;
+    for (int http2 = 0; http2 < 2; http2++) {
+        struct net n;
+        uv_prepare_t again;
+        struct raw_server *s = serve(&n, serve_rows, true);
+        n.o.http2 = http2;
+        n.on_element = stop_each;
+        open_shell(&n);
+        stream.http = n.http;
+        uv_prepare_init(&n.loop, &again);
+        uv_prepare_start(&again, go_on);
+        uv_unref((uv_handle_t *)&again);
+        for (uint32_t i = 0; i < 2; i++) {
+            stream.rows = 0;
+            struct rf_exchange *ex = net_exchange(&n, CALL);
+            ex->stream = true;
+            net_send(&n, ex);
+            net_wait(&n, i + 1);
+            net_assert_reply(ex, RF_T_OK, NULL);
+            assert_int_equal(stream.rows, STREAM_ROWS);
+            assert_true(net_body_is(ex, "{\"id\":1,\"result\":[]}"));
+        }
+        assert_int_equal(raw_connections(s), http2 ? 2 : 1); /* each its own, or the same */
+        uv_close((uv_handle_t *)&again, NULL);
+        net_close(&n);
+        raw_stop(s);
+    }
+}
+
 static void check_config(const char *url, const char *header, const char *jwt, const char *cacert,
                          const char *want)
 {
@@ -277,6 +350,7 @@ int main(void)
         cmocka_unit_test(test_handshake_fails), cmocka_unit_test(test_handshake_hangs),
         cmocka_unit_test(test_broken_pipe),     cmocka_unit_test(test_cacert_is_no_pem),
         cmocka_unit_test(test_http2_offered),   cmocka_unit_test(test_config_errors),
+        cmocka_unit_test(test_stream_stops),
     };
     return cmocka_run_group_tests(tests, make_certificates, remove_certificates);
 }

@@ -89,6 +89,12 @@ static void note_done(struct rf_exchange *ex, void *arg)
         n->on_done(n, ex);
 }
 
+static bool note_element(struct rf_exchange *ex, const struct rpcfan_element *e, void *arg)
+{
+    struct net *n = arg;
+    return n->on_element == NULL || n->on_element(n, ex, e);
+}
+
 void net_open(struct net *n)
 {
     struct rpcfan_error err = {0};
@@ -98,6 +104,7 @@ void net_open(struct net *n)
                                 .n_endpoints = 1,
                                 .in_flight = 64,
                                 .done = note_done,
+                                .element = note_element,
                                 .arg = n};
     enum rpcfan_err e = rf_http_new(&o, &n->http, &err);
     if (e != RPCFAN_OK)

@@ -17,6 +17,8 @@ struct net {
     uint32_t n_ex;
     uint32_t done;                                          /* exchanges handed back */
     void (*on_done)(struct net *n, struct rf_exchange *ex); /* or NULL */
+    /* of streamed exchanges; or NULL: no element stops the answer */
+    bool (*on_element)(struct net *n, struct rf_exchange *ex, const struct rpcfan_element *e);
     bool inside; /* in rf_http_send() or rf_http_abort(): done() is forbidden */
     bool closed;
     unsigned fds, handles;        /* open before net_open() */

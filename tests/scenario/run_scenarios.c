@@ -3,8 +3,8 @@
  *
  * A file is lines of `word key=value ...`; a # begins a comment:
  *
- * - network KEY=VALUE...: attempts, deadline, family, in_flight, join, linger, seed, policy (first,
- * quorum, broadcast), quorum, split (range)
+ * - network KEY=VALUE...: attempts, deadline, family, gather, in_flight, join, linger, seed, policy
+ * (first, quorum, broadcast), quorum, split (range)
  *
  * - endpoint NAME KEY=VALUE...: batch, in_flight, timeout, latency, learn, limit=N/WINDOW, priority
  *
@@ -12,7 +12,8 @@
  * last one repeats. KIND is ok, status=N[,BODY], connect, reset, hang, html, object=CODE:TEXT,
  * first=CODE:TEXT (an array of one error), nullid=CODE:TEXT, bad=I:CODE:TEXT (member I fails),
  * missing=I, shuffled, twice, extra, stringids, cap=N (batches above N are refused without a
- * number), value=JSON (of one call), or blocks=N (ranges above N are refused with the number).
+ * number), value=JSON (of one call), blocks=N (ranges above N are refused with the number),
+ * inputs=N (so are more accounts), or poison=I:CODE:TEXT (whatever asks for the account of call I).
  * Underscores in TEXT are spaces.
  *
  * - at TIME call METHOD [n=N] [deadline=D] [range=A-B]; at TIME cancel I; at TIME close
@@ -22,6 +23,8 @@
  *
  * - trace: the rest of the file is the expected trace. Calls have numbers; what is sent for call 1
  * by a plan of its own is 1* and, where it is another question, what it asks: 1*0-99, 1*METHOD.
+ * What is sent for several is their numbers in brackets: (1-100). getAccountInfo asks for an
+ * account of its own.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -37,12 +40,15 @@
 #include "core/plan.h"
 #include "core/range.h"
 #include "core/txhash.h"
+#include "base/base58.h"
+#include "json/walk.h"
 #include "sim/vshell.h"
 
 #define MAX_EP 4
 #define MAX_REPLIES 32
 #define MAX_CALLS 4096
 #define MAX_ACTS 64
+#define MAX_ACCOUNTS 512
 
 struct reply_rule {
     char kind[160];
@@ -111,6 +117,70 @@ static uint64_t number_of(const struct rf_call *c)
     return root == NULL ? 0 : RF_CONTAINER(root, const struct rf_vcall, call)->number;
 }
 
+/* The account that call `number` asks for. */
+static void write_account(uint64_t number, char *out)
+{
+    uint8_t bytes[32] = {1};
+    memcpy(bytes + 8, &number, sizeof number);
+    out[rf_base58_encode(bytes, sizeof bytes, out)] = '\0';
+}
+
+/* Whose account it is. */
+static uint64_t account_number(struct rpcfan_slice key)
+{
+    uint8_t bytes[32];
+    size_t n;
+    uint64_t number = 0;
+    if (!rf_base58_decode(key.data + 1, key.len - 2, bytes, sizeof bytes, &n) || n != sizeof bytes)
+        fail_msg("no account: %.*s", (int)key.len, key.data);
+    memcpy(&number, bytes + 8, sizeof number);
+    return number;
+}
+
+static bool asks(const struct rf_call *c, const char *method)
+{
+    struct rpcfan_slice m = rf_call_method(c);
+    return m.len == strlen(method) && memcmp(m.data, method, m.len) == 0;
+}
+
+/* The accounts that a call asks for. @return how many. */
+static uint32_t accounts_of(const struct rf_call *c, uint64_t *number, uint32_t max)
+{
+    struct rf_walk w;
+    struct rpcfan_slice key = rf_walk_at(rf_call_params(c), 0);
+    uint32_t n = 0;
+    if (asks(c, "getAccountInfo")) {
+        number[0] = account_number(key);
+        return 1;
+    }
+    if (!asks(c, "getMultipleAccounts") || !rf_walk_enter(&w, key, '['))
+        return 0;
+    while (n < max && rf_walk_element(&w, &key))
+        number[n++] = account_number(key);
+    return n;
+}
+
+static bool is_gathered(const struct rf_call *c)
+{
+    return c != NULL && c->leg_of != NULL && c->leg_of->kind == RF_PLAN_GATHER;
+}
+
+/* "(1-99,101)" */
+static void add_gathered(struct scenario *s, const struct rf_call *c)
+{
+    uint64_t number[MAX_ACCOUNTS];
+    uint32_t n = accounts_of(c, number, MAX_ACCOUNTS);
+    rf_buf_str(&s->trace, " (");
+    for (uint32_t i = 0, from; i < n;) {
+        rf_buf_printf(&s->trace, "%s%llu", i > 0 ? "," : "", (unsigned long long)number[i]);
+        for (from = i++; i < n && number[i] == number[i - 1] + 1; i++)
+            ;
+        if (i - from > 1)
+            rf_buf_printf(&s->trace, "-%llu", (unsigned long long)number[i - 1]);
+    }
+    rf_buf_char(&s->trace, ')');
+}
+
 /* "1*", "1*0-99", "1*eth_blockNumber"; "-" for a call that is gone, "*" for a leg of one. */
 static void add_leg(struct scenario *s, const struct rf_call *c)
 {
@@ -141,6 +211,10 @@ static bool is_plain(const struct rf_call *c)
 static void add_calls(struct scenario *s, const struct rf_exchange *ex)
 {
     for (uint32_t i = 0; i < ex->n;) {
+        if (is_gathered(ex->call[i])) {
+            add_gathered(s, ex->call[i++]);
+            continue;
+        }
         if (!is_plain(ex->call[i])) {
             add_leg(s, ex->call[i++]);
             continue;
@@ -170,6 +244,18 @@ static void code_text(const char *arg, long long *code, char *text, size_t size)
     }
 }
 
+static void right_accounts(struct rf_buf *b, const struct rf_call *c)
+{
+    uint64_t number[MAX_ACCOUNTS];
+    uint32_t n = accounts_of(c, number, MAX_ACCOUNTS);
+    bool one = asks(c, "getAccountInfo");
+    rf_buf_str(b, one ? "{\"context\":{\"slot\":1},\"value\":"
+                      : "{\"context\":{\"slot\":1},\"value\":[");
+    for (uint32_t i = 0; i < n; i++)
+        rf_buf_printf(b, "%s\"r%llu\"", i > 0 ? "," : "", (unsigned long long)number[i]);
+    rf_buf_str(b, one ? "}" : "]}");
+}
+
 /* The right answer: of a range the list of its blocks, of a raw send its hash, else "r" and the
  * number of the call. */
 static void right_answer(struct rf_buf *b, const struct rf_call *c)
@@ -182,6 +268,8 @@ static void right_answer(struct rf_buf *b, const struct rf_call *c)
         for (uint64_t at = r.from; at <= r.to; at++)
             rf_buf_printf(b, "%c%llu", at == r.from ? '[' : ',', (unsigned long long)at);
         rf_buf_char(b, ']');
+    } else if (asks(c, "getAccountInfo") || asks(c, "getMultipleAccounts")) {
+        right_accounts(b, c);
     } else if (c->send && rf_tx_hash(rf_call_params(c), hash)) {
         rf_buf_printf(b, "\"%s\"", hash);
     } else {
@@ -212,8 +300,24 @@ struct distortion {
     long long code;
     char text[96];
     bool shuffled, twice, extra, string_ids;
-    uint64_t blocks;
+    uint64_t blocks, inputs, poison;
 };
+
+/* Too many accounts, or the wrong one. */
+static bool bad_accounts(const struct rf_call *c, const struct distortion *d)
+{
+    uint64_t number[MAX_ACCOUNTS];
+    if ((d->inputs == 0 && d->poison == 0) || c == NULL)
+        return false;
+    uint32_t n = accounts_of(c, number, MAX_ACCOUNTS);
+    if (d->inputs > 0)
+        return n > d->inputs;
+    for (uint32_t i = 0; i < n; i++) {
+        if (number[i] == d->poison)
+            return true;
+    }
+    return false;
+}
 
 static void answer(struct rf_buf *b, const struct rf_exchange *ex, const struct distortion *d)
 {
@@ -227,7 +331,8 @@ static void answer(struct rf_buf *b, const struct rf_exchange *ex, const struct 
         if (any)
             rf_buf_char(b, ',');
         any = true;
-        if (i + 1 == d->bad || (d->blocks > 0 && too_long(ex->call[i], d->blocks)))
+        if (i + 1 == d->bad || (d->blocks > 0 && too_long(ex->call[i], d->blocks)) ||
+            bad_accounts(ex->call[i], d))
             rf_vreply_error(b, ex->id_base + i, d->code, d->text);
         else
             result_member(b, ex, i, d->string_ids);
@@ -313,6 +418,14 @@ static void make_reply(const char *kind, const struct rf_exchange *ex, struct rf
         d.blocks = strtoull(arg, NULL, 10);
         d.code = -32602;
         snprintf(d.text, sizeof d.text, "exceed maximum block range: %s", arg);
+    } else if (starts(kind, "inputs=", &arg)) {
+        d.inputs = strtoull(arg, NULL, 10);
+        d.code = -32602;
+        snprintf(d.text, sizeof d.text, "Too many inputs provided; max %s", arg);
+    } else if (starts(kind, "poison=", &arg)) {
+        char *end;
+        d.poison = strtoull(arg, &end, 10);
+        code_text(end + 1, &d.code, d.text, sizeof d.text);
     } else if (starts(kind, "value=", &arg)) {
         rf_vreply_result(&out->body, ex->id_base, arg);
         return;
@@ -401,6 +514,7 @@ static void read_network(struct scenario *s, char **w, size_t n)
     s->net.linger_ms = ms(w, n, "linger", s->net.linger_ms);
     s->o.in_flight = number(w, n, "in_flight", s->o.in_flight);
     s->net.join = (int)number(w, n, "join", 0);
+    s->net.gather = (int)number(w, n, "gather", 0);
     s->o.seed = number(w, n, "seed", 1);
     s->net.quorum = number(w, n, "quorum", s->net.quorum);
     const char *policy = value(w, n, "policy"), *split = value(w, n, "split");
@@ -503,7 +617,11 @@ static void perform(struct scenario *s, const struct act *a)
     if (strcmp(a->what, "call") == 0) {
         for (uint32_t i = 0; i < a->n; i++) {
             assert_true(s->n_calls < MAX_CALLS);
-            struct rf_vcall *c = rf_vcall_new(s->n_calls + 1, a->arg, a->params);
+            char account[64], params[128];
+            write_account(s->n_calls + 1, account);
+            snprintf(params, sizeof params, "[\"%s\",{\"encoding\":\"base64\"}]", account);
+            bool own = strcmp(a->arg, "getAccountInfo") == 0;
+            struct rf_vcall *c = rf_vcall_new(s->n_calls + 1, a->arg, own ? params : a->params);
             assert_non_null(c);
             s->call[s->n_calls++] = c;
             rf_vshell_submit(s->v, c, a->at_ns + a->deadline_ns);

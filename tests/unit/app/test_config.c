@@ -33,6 +33,7 @@ NUMBER(net_quorum, NET.quorum)
 NUMBER(net_split, NET.split)
 NUMBER(net_hedge, NET.hedge_percent)
 NUMBER(net_join, NET.join)
+NUMBER(net_gather, NET.gather)
 NUMBER(net_lag_max, NET.lag_max)
 NUMBER(net_deadline, NET.deadline_ms)
 NUMBER(net_attempts, NET.attempts)
@@ -51,6 +52,12 @@ NUMBER(ep_idle, EP.idle_ms)
 NUMBER(ep_batch_cost, EP.batch_cost)
 NUMBER(ep_start, EP.start_per_s)
 NUMBER(ep_learn, EP.learn)
+NUMBER(ep_ws_conns, EP.ws_conns)
+NUMBER(ep_ws_subs, EP.ws_subs)
+NUMBER(ep_ws_per_s, EP.ws_per_s)
+NUMBER(ep_ws_bytes, EP.ws_bytes)
+NUMBER(ep_ws_ping, EP.ws_ping_ms)
+NUMBER(ep_ws_lifetime, EP.ws_lifetime_ms)
 NUMBER(ep_n_limits, EP.n_limits)
 NUMBER(limit_each, EP.n_limits == 0 ? 0 : EP.limits[0].each)
 NUMBER(ep_n_headers, EP.n_headers)
@@ -67,6 +74,7 @@ TEXT(net_once, NET.n_once == 0 ? NULL : NET.once[NET.n_once - 1])
 TEXT(ep_name, EP.name)
 TEXT(ep_socket, EP.unix_socket)
 TEXT(ep_proxy, EP.proxy)
+TEXT(ep_ws_url, EP.ws_url)
 TEXT(ep_secret, EP.jwt_secret)
 TEXT(ep_cacert, EP.cacert)
 TEXT(ep_header, EP.n_headers == 0 ? NULL : EP.headers[EP.n_headers - 1])
@@ -100,6 +108,7 @@ static const struct {
     {NETWORK, "split: range", net_split, RPCFAN_SPLIT_RANGE},
     {NETWORK, "hedge: 5%", net_hedge, 5},
     {NETWORK, "join: true", net_join, 1},
+    {NETWORK, "gather: true", net_gather, 1},
     {NETWORK, "lag_max: 12", net_lag_max, 12},
     {NETWORK, "family: evm", net_family, RPCFAN_EVM},
     {NETWORK, "family: solana", net_family, RPCFAN_SOLANA},
@@ -140,6 +149,12 @@ static const struct {
     {ENDPOINT, "weights: {eth_call: 26, \"trace_*\": 80}", ep_n_weights, 2},
     {ENDPOINT, "weights: {eth_call: 26}", weight_value, 26},
     {ENDPOINT, "weights: {eth_chainId: 0}", weight_value, 0},
+    {ENDPOINT, "ws_conns: 3", ep_ws_conns, 3},
+    {ENDPOINT, "ws_subs: 1000", ep_ws_subs, 1000},
+    {ENDPOINT, "ws_per_s: 10", ep_ws_per_s, 10},
+    {ENDPOINT, "ws_bytes: 16MiB", ep_ws_bytes, 16777216},
+    {ENDPOINT, "ws_ping: 20s", ep_ws_ping, 20000},
+    {ENDPOINT, "ws_lifetime: 25m", ep_ws_lifetime, 1500000},
 };
 
 static const struct {
@@ -155,6 +170,8 @@ static const struct {
     {ENDPOINT, "unix_socket: node.sock", ep_socket, "node.sock"},
     {ENDPOINT, "proxy: \"\"", ep_proxy, ""},
     {ENDPOINT, "proxy: socks5h://127.0.0.1:1080", ep_proxy, "socks5h://127.0.0.1:1080"},
+    {ENDPOINT, "ws_url: \"\"", ep_ws_url, ""},
+    {ENDPOINT, "ws_url: wss://127.0.0.1:8900/key", ep_ws_url, "wss://127.0.0.1:8900/key"},
     {ENDPOINT, "jwt_secret: " HEX64, ep_secret, HEX64},
     {ENDPOINT, "jwt_secret: 0x" HEX64, ep_secret, HEX64},
     {ENDPOINT, "cacert: ca.pem", ep_cacert, "ca.pem"},

@@ -102,6 +102,9 @@ static const struct {
     {ENDPOINT, "start: 20/s", "start must be a whole number from 0 to 1000000"},
     {ENDPOINT, "learn: maybe", "learn must be true or false"},
     {ENDPOINT, "batch_cost: -1", "batch_cost must be a whole number from 0 to 65535"},
+    {ENDPOINT, "ws_url: http://127.0.0.1:8900",
+     "ws_url must be ws://HOST... or wss://HOST..., or \"\" for none"},
+    {ENDPOINT, "ws_ping: 1ms", "ws_ping must be whole milliseconds, from 1000ms to 86400s"},
     {NETWORK, "policy: fastest", "policy must be balance, failover, first, quorum or broadcast"},
     {NETWORK, "policy: quorum",
      "a quorum of 2 needs as many endpoints, and network 'main' has 1; add some, or lower "
@@ -116,6 +119,7 @@ static const struct {
     {NETWORK, "hedge: 5ms", "hedge must be a share from 0% to 50%, as in 5%"},
     {NETWORK, "hedge: \"%\"", "hedge must be a share from 0% to 50%, as in 5%"},
     {NETWORK, "join: 2", "join must be true or false"},
+    {NETWORK, "gather: 2", "gather must be true or false"},
     {NETWORK, "lag_max: none", "lag_max must be a whole number from 0 to 1000000"},
     {TOP, "rules: \"\"", "rules is empty"},
     /* values */

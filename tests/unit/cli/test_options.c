@@ -65,6 +65,23 @@ static void test_args_mistakes_are_told_with_a_remedy(void **state)
     expect_walk("--verbose=1", "! option '--verbose' takes no value");
 }
 
+static void test_args_numbers_and_words(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"one", "two", NULL};
+    uint64_t v;
+    assert_true(rf_args_number("18446744073709551615", 0, UINT64_MAX, &v) && v == UINT64_MAX);
+    assert_true(rf_args_number("0", 0, 5, &v) && v == 0);
+    assert_false(rf_args_number("0", 1, 5, &v));
+    assert_false(rf_args_number("6", 1, 5, &v));
+    assert_false(rf_args_number("18446744073709551616", 0, UINT64_MAX, &v));
+    assert_false(rf_args_number("", 0, 5, &v));
+    assert_false(rf_args_number("1x", 0, 5, &v));
+    assert_false(rf_args_number("-1", 0, 5, &v));
+    assert_int_equal(rf_args_word("two", words), 1);
+    assert_int_equal(rf_args_word("tw", words), -1);
+}
+
 /* Take `--name value` into g. */
 static enum rpcfan_err take(struct rf_globals *g, const char *name, const char *value,
                             struct rpcfan_error *err)
@@ -129,6 +146,32 @@ static void test_options_urls_make_an_ad_hoc_network(void **state)
     rf_globals_fini(&g);
 }
 
+static void test_options_ws_urls_go_with_urls_in_order(void **state)
+{
+    (void)state;
+    struct rf_globals g = {0};
+    struct rf_cli cli;
+    struct rpcfan_error err = {0};
+    must_take(&g, "url", "http://127.0.0.1:1");
+    must_take(&g, "ws-url", "ws://127.0.0.1:2");
+    must_take(&g, "url", "http://127.0.0.1:3");
+    assert_int_equal(rf_globals_build(&g, &cli, NULL), RPCFAN_OK);
+    const struct rpcfan_network_options *net = rf_cli_network(&cli);
+    assert_string_equal(net->endpoints[0].ws_url, "ws://127.0.0.1:2");
+    assert_null(net->endpoints[1].ws_url);
+    rf_globals_fini(&g);
+    must_take(&g, "url", "http://127.0.0.1:1");
+    must_take(&g, "ws-url", "ws://127.0.0.1:2");
+    must_take(&g, "ws-url", "ws://127.0.0.1:3");
+    assert_int_equal(rf_globals_build(&g, &cli, &err), RPCFAN_EINVAL);
+    assert_non_null(strstr(err.text, "each --ws-url goes with a -u URL"));
+    rf_globals_fini(&g);
+    must_take(&g, "ws-url", "ws://127.0.0.1:2");
+    assert_int_equal(rf_globals_build(&g, &cli, &err), RPCFAN_EINVAL);
+    rf_globals_fini(&g);
+    expect_refused("ws-url", "", "empty");
+}
+
 static void test_options_of_fan_out(void **state)
 {
     (void)state;
@@ -142,6 +185,8 @@ static void test_options_of_fan_out(void **state)
     must_take(&g, "split", "range");
     must_take(&g, "hedge", "7%");
     must_take(&g, "join", NULL);
+    must_take(&g, "family", "solana");
+    must_take(&g, "gather", NULL);
     must_take(&g, "start", "25");
     must_take(&g, "state", "x.state");
     must_take(&g, "rate", "40/10s/each");
@@ -153,6 +198,7 @@ static void test_options_of_fan_out(void **state)
     const struct rpcfan_network_options *net = rf_cli_network(&cli);
     assert_int_equal(net->hedge_percent, 7);
     assert_int_equal(net->join, 1);
+    assert_int_equal(net->gather, 1);
     assert_int_equal(net->endpoints[2].start_per_s, 25);
     assert_int_equal(net->endpoints[2].limits[0].each, 1);
     rf_globals_fini(&g);
@@ -343,7 +389,9 @@ int main(void)
         cmocka_unit_test(test_args_long_and_short_forms),
         cmocka_unit_test(test_args_words),
         cmocka_unit_test(test_args_mistakes_are_told_with_a_remedy),
+        cmocka_unit_test(test_args_numbers_and_words),
         cmocka_unit_test(test_options_urls_make_an_ad_hoc_network),
+        cmocka_unit_test(test_options_ws_urls_go_with_urls_in_order),
         cmocka_unit_test(test_options_of_fan_out),
         cmocka_unit_test(test_options_profile_of_an_ad_hoc_network),
         cmocka_unit_test(test_options_that_do_not_fit),

@@ -41,6 +41,13 @@ static void count_answer(const rpcfan_result_t *res, void *arg)
     atomic_fetch_add(&s->called, 1);
 }
 
+static int no_element(const struct rpcfan_element *e, void *arg)
+{
+    (void)e;
+    (void)arg;
+    abort(); /* likewise */
+}
+
 static void one_call(struct storm *s, struct rf_rng *rng)
 {
     bool by_queue = rf_rng_below(rng, 2) == 0;
@@ -53,6 +60,7 @@ static void one_call(struct storm *s, struct rf_rng *rng)
     else
         r.cb = count_answer;
     r.arg = s;
+    r.element = rf_rng_below(rng, 4) == 0 ? no_element : NULL;
     rpcfan_call_id id;
     enum rpcfan_err e = rpcfan_call(s->client, &r, &id, NULL);
     if (e == RPCFAN_OK) {
@@ -75,6 +83,8 @@ static void *caller(void *arg)
         one_call(s, &rng);
         if (rf_rng_below(&rng, 2) == 0)
             rpcfan_cancel(s->client, atomic_load(&s->last_id));
+        if (rf_rng_below(&rng, 4) == 0)
+            rpcfan_resume(s->client, atomic_load(&s->last_id));
         if (rf_rng_below(&rng, 50) == 0) {
             char *text;
             if (rpcfan_status(s->client, &text) == RPCFAN_OK)

@@ -102,6 +102,7 @@ static void submit_some(struct run *r, uint32_t n, uint64_t budget_ns)
                                                                 : 2 + rf_rng_below(&r->rng, 2)];
         struct rf_vcall *c = rf_vcall_new(k, m, params);
         assert_non_null(c);
+        c->call.stream = k % 20 == 0; /* the answer holds no array: it is whole all the same */
         uint64_t life = 50 * RF_MS + rf_rng_below(&r->rng, budget_ns);
         rf_vshell_submit(r->v, c, rf_vshell_now(r->v) + life);
         if (rf_rng_below(&r->rng, 500) == 0)
@@ -214,6 +215,7 @@ static void abrupt_submit(struct run *r, uint32_t n)
         const char *m = rf_rng_below(&r->rng, 5) == 0 ? "eth_sendTransaction" : "eth_call";
         struct rf_vcall *c = rf_vcall_new(r->submitted, m, params);
         assert_non_null(c);
+        c->call.stream = r->submitted % 20 == 0;
         r->live[r->submitted++] = c;
         rf_vshell_submit(r->v, c, rf_vshell_now(r->v) + 1 + rf_rng_below(&r->rng, 8 * RF_SEC));
     }
