@@ -335,6 +335,7 @@ static void test_others_are_passed_on_and_refusals_end_it(void **state)
     struct rf_evm_options o = {.method = "eth_subscribe", .params = {params, sizeof params - 1}};
     struct rf_evm_ops ops = {v, v_call, v_tell};
     memset(v, 0, sizeof *v);
+    v->session = 1;
     v->e = rf_evm_new(&o, &ops, 0);
     v_note(v, RF_NOTE_UP, NULL);
     v_note(v, RF_NOTE_DOWN, NULL);
