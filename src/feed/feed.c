@@ -25,11 +25,14 @@
  *   figure                   value     why
  *   RF_FEED_FENCE_NS         1 s       an acknowledgement is sent before the node acts on it
  *   RF_FEED_MARGIN           2 slots   what a proxy may reorder between two slots
+ *   RF_FEED_SETTLE_NS        500 ms    likewise, where several slots are told at one time
  *   RF_FEED_LANE_NS          1 s       of a busy account later news come within 400 ms
  *   RF_FEED_JUDGE_SLOTS      4         an answer may hold the next slot's state
  *   RF_FEED_JUMP             10,000    an hour: further on, the next slot has to agree
  *   RF_FEED_LEAP             512       a notification's slot is not above the slot feed's
  *   RF_FEED_TIMEOUT_NS       60 s      of a read, its tries included
+ *   RF_FEED_REST_NS          2 s       between two walks; twice as long, up to 10 minutes, while
+ *                                      what cannot be read is told again and again
  *
  * Called by client/feed.c and sim/vfeed*.c. Touches the world only through its rf_feed_ops. */
 #include <stdarg.h>
@@ -203,7 +206,8 @@ void rf_feed_start(struct rf_feed *f, uint64_t now_ns)
     f->started = true;
     f->idle_ns = now_ns;
     f->sweep_due_ns = f->audit_due_ns = now_ns;
-    f->walk.next_diff_ns = RF_NEVER;
+    f->walk.next_diff_ns = f->walk.redo = RF_NEVER;
+    f->walk.rest_ns = RF_FEED_REST_NS;
     /* Nothing is complete yet: all of it holds the watermark at 0. */
     for (uint32_t i = 0; i < f->n_units; i++) {
         if (f->program)

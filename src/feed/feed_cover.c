@@ -74,47 +74,61 @@ bool rf_feed_cover_slot(struct rf_feed *f, uint64_t slot)
 
 bool rf_feed_cover_data(struct rf_feed *f, struct rf_feed_session *s, uint64_t slot)
 {
-    uint64_t known = rf_max_u64(s->heard, f->tip), *d = s->data;
+    uint64_t known = rf_max_u64(s->heard, f->tip);
     uint32_t i = 0;
     if (slot == 0 || known == 0 || slot > known + RF_FEED_LEAP)
         return false;
     f->tip = rf_max_u64(f->tip, slot);
-    while (i < RF_FEED_DATA_RING && d[i] > slot)
+    while (i < RF_FEED_DATA_RING && s->data[i].slot > slot)
         i++;
-    if (i == RF_FEED_DATA_RING || d[i] == slot)
+    if (i == RF_FEED_DATA_RING || s->data[i].slot == slot)
         return true;
-    memmove(&d[i + 1], &d[i], (RF_FEED_DATA_RING - 1 - i) * sizeof d[0]);
-    d[i] = slot;
+    memmove(&s->data[i + 1], &s->data[i], (RF_FEED_DATA_RING - 1 - i) * sizeof s->data[0]);
+    s->data[i].slot = slot;
+    s->data[i].first_ns = f->now_ns;
+    if (i == 0 && !f->once)
+        rf_feed_cover_all(f);
     return true;
 }
 
 /* A connection tells slot after slot. The first notification of a later slot says that all of the
  * slots before that it had something to tell of have been told: the highest of those, with a margin
- * for what a proxy reorders. Where nothing happens, what is a root was told long ago. */
-uint64_t rf_feed_cover_of(const struct rf_feed *f, const struct rf_feed_session *s)
+ * in slots and in time for what a proxy reorders. Where nothing happens, what is a root was told
+ * long ago. */
+static uint64_t heard_by(const struct rf_feed *f, const struct rf_feed_session *s)
 {
-    uint64_t told = s->root;
-    if (f->commitment == RPCFAN_PROCESSED)
-        return told;
-    for (uint32_t i = 1; i < RF_FEED_DATA_RING; i++) {
-        if (s->data[i] + RF_FEED_MARGIN <= s->data[0]) {
-            told = rf_max_u64(told, s->data[i]);
-            break;
-        }
+    uint64_t later = 0; /* the highest slot that has been known for a while */
+    for (uint32_t i = 0; i < RF_FEED_DATA_RING && s->data[i].slot != 0; i++) {
+        if (later >= s->data[i].slot + RF_FEED_MARGIN)
+            return rf_max_u64(s->root, s->data[i].slot);
+        if (f->now_ns - s->data[i].first_ns >= RF_FEED_SETTLE_NS)
+            later = rf_max_u64(later, s->data[i].slot);
     }
-    if (f->commitment == RPCFAN_FINALIZED)
-        told = rf_min_u64(told, rf_max_u64(s->named, s->root));
-    return told;
+    return s->root;
 }
 
-uint64_t rf_feed_cover_all(const struct rf_feed *f)
+uint64_t rf_feed_cover_of(const struct rf_feed *f, const struct rf_feed_session *s)
 {
-    uint64_t least = RF_NEVER;
+    if (f->commitment == RPCFAN_PROCESSED)
+        return s->root; /* what is above may be taken back */
+    if (f->commitment == RPCFAN_FINALIZED)
+        return rf_min_u64(heard_by(f, s), rf_max_u64(s->named, s->root));
+    return heard_by(f, s);
+}
+
+void rf_feed_cover_all(struct rf_feed *f)
+{
+    uint64_t covered = RF_NEVER, heard = RF_NEVER;
     for (uint32_t i = 0; i < f->n_sessions; i++) {
-        if (f->session[i]->fenced > 0)
-            least = rf_min_u64(least, rf_feed_cover_of(f, f->session[i]));
+        if (f->session[i]->fenced == 0)
+            continue;
+        covered = rf_min_u64(covered, rf_feed_cover_of(f, f->session[i]));
+        heard = rf_min_u64(heard, heard_by(f, f->session[i]));
     }
-    return least == RF_NEVER ? 0 : least;
+    if (covered == RF_NEVER)
+        return;
+    f->covered = rf_max_u64(f->covered, covered);
+    f->heard = rf_max_u64(f->heard, heard);
 }
 
 uint64_t rf_feed_cover_fence(const struct rf_feed_unit *u)
@@ -166,7 +180,7 @@ static void slot_note(struct rf_feed *f, const struct rf_note *n)
         raise_root(f, n->root);
     }
     if (f->commitment == RPCFAN_PROCESSED)
-        rf_feed_forks_slot(f, n->slot, n->parent, n->root <= n->slot ? n->root : 0);
+        rf_feed_forks_slot(f, n);
     set_fences(f, s);
 }
 
@@ -203,10 +217,28 @@ static void lose(struct rf_feed *f, uint32_t unit, uint64_t told, const char *wh
         rf_feed_dirty(f, unit, hold);
 }
 
+void rf_feed_cover_lost(struct rf_feed *f, uint32_t unit, const char *why)
+{
+    struct rf_feed_unit *u = &f->unit[unit];
+    struct rf_feed_walk *w = &f->walk;
+    if (f->program && !u->complete) { /* the walk under way goes on, and another one follows */
+        w->redo = rf_min_u64(w->redo, f->covered);
+        return;
+    }
+    if (f->program)
+        w->rest_ns = rf_min_u64(w->rest_ns * 2, RF_FEED_REST_MOST_NS);
+    for (uint32_t i = 0; i < RF_FEED_LEGS; i++) {
+        if (u->leg[i].session != NULL && u->leg[i].fence != 0)
+            u->leg[i].fence = f->tip;
+    }
+    f->fence_max = rf_max_u64(f->fence_max, f->tip);
+    lose(f, unit, rf_min_u64(f->covered, w->redo), why);
+}
+
 void rf_feed_cover_again(struct rf_feed *f, const char *why)
 {
     for (uint32_t i = 0; f->program && i < f->n_units; i++)
-        lose(f, i, f->covered, why);
+        rf_feed_cover_lost(f, i, why);
 }
 
 /* A leg ends. Whether that is a gap depends on the others. */

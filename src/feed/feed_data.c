@@ -96,8 +96,9 @@ bool rf_feed_data_buried(struct rf_feed *f, uint32_t number, uint64_t slot)
 }
 
 /* Something of this account was told, and cannot be used: read it. */
-static void unreadable(struct rf_feed *f, uint32_t number, const struct rf_feed_news *n)
+static void unreadable(struct rf_feed *f, uint32_t number, struct rf_feed_news *n)
 {
+    n->since = (f->commitment == RPCFAN_FINALIZED ? f->heard : f->covered) + 1;
     f->count.malformed++;
     rf_feed_why(f, "a notification cannot be read");
     if (number == RF_KEY_NONE)
@@ -134,7 +135,6 @@ void rf_feed_data_note(struct rf_feed *f, const struct rf_note *note)
     if (s == NULL || note->tag == 0 || note->tag > f->n_units)
         return;
     n.backing = f->program && f->n_units == 2 && note->tag == 1;
-    n.since = f->covered + 1;
     if (!rf_feed_data_context(note->json, &n.slot, &value)) {
         n.slot = 0;
         unreadable(f, f->program ? RF_KEY_NONE : (uint32_t)(note->tag - 1), &n);
@@ -150,8 +150,11 @@ void rf_feed_data_note(struct rf_feed *f, const struct rf_note *note)
         unreadable(f, number, &n);
         return;
     }
+    n.since = (f->commitment == RPCFAN_FINALIZED ? f->heard : f->covered) + 1;
     if (f->commitment == RPCFAN_CONFIRMED)
         f->data_tip = rf_max_u64(f->data_tip, n.slot);
+    else if (f->commitment == RPCFAN_PROCESSED && !n.backing)
+        rf_feed_forks_tip(f, n.session, n.slot);
     if (!rf_feed_data_found(f, number, account, &n) || (n.left && f->program)) {
         unreadable(f, number, &n); /* a program's subscription tells of what it owns alone */
         return;

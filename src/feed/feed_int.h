@@ -17,13 +17,16 @@
 #define RF_FEED_LEGS 4
 #define RF_FEED_ROWS_OUT 256 /* items of one answer that are looked at between two checks */
 #define RF_FEED_MARGIN 2
-#define RF_FEED_DATA_RING 8
+#define RF_FEED_DATA_RING 16
+#define RF_FEED_SETTLE_NS (500 * RF_MS)
 #define RF_FEED_JUMP 10000
 #define RF_FEED_LEAP 512
 #define RF_FEED_LANE_NS RF_SEC
 #define RF_FEED_JUDGE_SLOTS 4
 #define RF_FEED_VERDICTS 64
 #define RF_FEED_TIMEOUT_NS (60 * RF_SEC)
+#define RF_FEED_REST_NS (2 * RF_SEC)
+#define RF_FEED_REST_MOST_NS (600 * RF_SEC)
 
 /** A connection. */
 struct rf_feed_session {
@@ -32,8 +35,9 @@ struct rf_feed_session {
     uint64_t root;  /* highest root that it told in slot notes */
     uint64_t named; /* highest root that its root feed named */
     uint64_t claim; /* a slot that nobody believed yet */
-    uint64_t
-        data[RF_FEED_DATA_RING]; /* the highest different slots of its notifications, falling */
+    struct {
+        uint64_t slot, first_ns; /* first_ns: when the first came */
+    } data[RF_FEED_DATA_RING];   /* the highest different slots of its notifications, falling */
     uint32_t fenced;             /* legs with a fence */
     struct rf_link waiting;      /* legs that wait for their fence, in order */
 };
@@ -83,14 +87,16 @@ enum rf_feed_mode {
 
 /** A walk over all accounts of the program. */
 struct rf_feed_walk {
-    bool busy, diff;            /* diff: the keys alone, to find what the stream did not tell */
+    bool busy, diff; /* diff: the keys alone, to find what the stream did not tell */
+    bool second;     /* likewise, behind what has changed since the gap: what has gone in it */
     bool paused, lower, broken; /* lower: a row is from before the floor; broken: one is lost */
     enum rf_feed_mode mode;
     uint32_t id;                     /* marks the accounts that it saw */
     uint32_t shard;                  /* 0 to 256 */
     uint32_t tries, refusals, limit; /* limit: accounts a page */
     uint64_t token;                  /* of the call under way; 0: none */
-    uint64_t floor, slot_min, hold, due_ns, next_diff_ns, ended_ns;
+    uint64_t floor, slot_min, hold, due_ns, next_diff_ns, ended_ns, rest_ns;
+    uint64_t redo; /* something was lost meanwhile, after this slot; RF_NEVER: not */
     uint64_t rows;
     uint64_t since_slot;  /* changedSinceSlot; 0: all */
     struct rf_buf cursor; /* paginationKey, with its quotes */
@@ -177,7 +183,9 @@ struct rf_feed {
 
     /* what goes out */
     struct rf_queue queue;
-    uint64_t seq, covered, watermark, now_ns;
+    uint64_t seq, watermark, now_ns;
+    uint64_t covered; /* all changes up to here have come, at the commitment */
+    uint64_t heard;   /* finalized: likewise at "confirmed" */
     bool pressed, complete, complete_told, wake;
     bool new_mark; /* it changed since the last take */
     enum rpcfan_err failed;
@@ -216,8 +224,10 @@ bool rf_feed_cover_data(struct rf_feed *f, struct rf_feed_session *s, uint64_t s
 bool rf_feed_cover_slot(struct rf_feed *f, uint64_t slot);
 /** The slot up to which a session has told everything. */
 uint64_t rf_feed_cover_of(const struct rf_feed *f, const struct rf_feed_session *s);
-/** Of all that cover something; 0: none does. */
-uint64_t rf_feed_cover_all(const struct rf_feed *f);
+/** Raise `f->covered` and `f->heard` as far as all that cover something have told. */
+void rf_feed_cover_all(struct rf_feed *f);
+/** Something of a unit's is lost that its legs have brought: it has to be read at the tip. */
+void rf_feed_cover_lost(struct rf_feed *f, uint32_t unit, const char *why);
 /** A unit was read at a slot. */
 void rf_feed_cover_read(struct rf_feed *f, uint32_t unit, uint64_t slot);
 /** The lowest fence of a unit's legs that stand; 0: none. */
@@ -371,6 +381,8 @@ void rf_feed_pending_add(struct rf_feed *f, uint32_t number, const struct rf_fee
                          bool bad);
 /** A slot is a root. */
 void rf_feed_pending_root(struct rf_feed *f, uint64_t slot);
+/** How far the watermark may go for what waits. */
+uint64_t rf_feed_pending_hold(const struct rf_feed *f);
 /** Free. */
 void rf_feed_pending_fini(struct rf_feed *f);
 
@@ -378,8 +390,10 @@ void rf_feed_pending_fini(struct rf_feed *f);
 
 /** Set up. @return false when out of memory. */
 bool rf_feed_forks_init(struct rf_feed *f);
-/** A slot and its parent. */
-void rf_feed_forks_slot(struct rf_feed *f, uint64_t slot, uint64_t parent, uint64_t root);
+/** A slot and its parent, and a root (0: none), told by a session. */
+void rf_feed_forks_slot(struct rf_feed *f, const struct rf_note *n);
+/** A session's news are of this slot: it is the tip that the node has chosen. */
+void rf_feed_forks_tip(struct rf_feed *f, uint64_t session, uint64_t slot);
 /** An account's state is of this slot now. */
 void rf_feed_forks_log(struct rf_feed *f, uint32_t number, uint64_t slot);
 /** Free. */

@@ -65,6 +65,10 @@ static enum rf_feed_merged decide(struct rf_feed *f, uint32_t number, struct rf_
                                   const struct rf_feed_news *n)
 {
     bool same = same_content(e, n);
+    /* Processed: the node that was read may be on another fork than the session, which spoke since.
+     */
+    if (f->commitment == RPCFAN_PROCESSED && !n->live && (e->flags & RF_KEY_MOVED) != 0)
+        return RF_FEED_STALE;
     if ((e->flags & RF_KEY_KNOWN) == 0 || n->slot > e->slot)
         return same && (e->flags & RF_KEY_KNOWN) != 0 ? RF_FEED_SAME : RF_FEED_TAKEN;
     if (n->slot == e->slot)
@@ -73,10 +77,9 @@ static enum rf_feed_merged decide(struct rf_feed *f, uint32_t number, struct rf_
         return RF_FEED_STALE;
     /* Another fork's state? A read is asked for because of that, and nothing came since. */
     if (!n->live)
-        return (e->flags & (RF_KEY_DOUBT | RF_KEY_FORKED)) == 0 || (e->flags & RF_KEY_MOVED) != 0
-                   ? RF_FEED_STALE
-               : same ? RF_FEED_SAME
-                      : RF_FEED_TAKEN;
+        return (e->flags & (RF_KEY_DOUBT | RF_KEY_FORKED)) == 0 ? RF_FEED_STALE
+               : same                                           ? RF_FEED_SAME
+                                                                : RF_FEED_TAKEN;
     if (e->session != (uint32_t)n->session && (e->flags & RF_KEY_FORKED) == 0)
         return RF_FEED_STALE;
     rf_feed_doubt(f, number);
@@ -98,12 +101,26 @@ static void settle(struct rf_feed *f, uint32_t number, struct rf_key *e,
     e->slot = n->slot;
     e->hash = n->there ? n->hash : 0;
     e->session = (uint32_t)n->session;
-    if (n->live && (flags & RF_KEY_IN_FLIGHT) != 0)
+    if (n->live && !n->backing && (flags & RF_KEY_IN_FLIGHT) != 0)
         e->flags |= RF_KEY_MOVED;
-    if (n->live && newer)
+    if (n->live && newer && !n->backing)
         rf_feed_clean(f, number);
     if (f->commitment == RPCFAN_PROCESSED)
         rf_feed_forks_log(f, number, n->slot);
+}
+
+/* What it was held for, or what a gap may have hidden of it, waits with this event from now on: the
+ * read that was to make it good will find nothing new. */
+static uint64_t since_of(const struct rf_feed *f, const struct rf_key *e,
+                         const struct rf_feed_news *n)
+{
+    uint64_t since = n->since;
+    if ((e->flags & RF_KEY_HELD) != 0)
+        since = rf_min_u64(since, rf_feed_hold_of(f, e) + 1);
+    for (uint32_t i = 0; f->program && i < f->n_units; i++)
+        if (!f->unit[i].complete)
+            since = rf_min_u64(since, f->unit[i].hold + 1);
+    return since;
 }
 
 enum rf_feed_merged rf_feed_merge(struct rf_feed *f, uint32_t number, const struct rf_feed_news *n)
@@ -127,10 +144,8 @@ enum rf_feed_merged rf_feed_merge(struct rf_feed *f, uint32_t number, const stru
     case RF_FEED_TAKEN:
         break;
     }
-    /* What it was held for waits with this event from now on. */
     struct rf_feed_news told = *n;
-    if ((e->flags & RF_KEY_HELD) != 0)
-        told.since = rf_min_u64(told.since, rf_feed_hold_of(f, e) + 1);
+    told.since = since_of(f, e, n);
     settle(f, number, e, n);
     if (!known && n->there && !f->complete)
         e->flags |= RF_KEY_FIRST;

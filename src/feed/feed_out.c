@@ -208,11 +208,12 @@ void rf_feed_advance(struct rf_feed *f)
     if (f->once)
         f->covered = f->complete ? f->once_slot : 0;
     else
-        f->covered = rf_max_u64(f->covered, rf_feed_cover_all(f));
+        rf_feed_cover_all(f);
     if (!f->complete || f->failed != RPCFAN_OK)
         return;
     uint64_t to = rf_min_u64(f->covered, rf_holds_min(&f->holds));
     uint64_t waiting = rf_queue_since(&f->queue);
+    to = rf_min_u64(to, rf_feed_pending_hold(f));
     to = rf_min_u64(to, waiting == RF_NEVER ? RF_NEVER : waiting - 1);
     if (to > f->watermark) {
         f->watermark = to;

@@ -130,7 +130,7 @@ struct rpcfan_slice rf_feed_params_walk(struct rf_feed *f)
     } else {
         rf_buf_str(b, ",\"sortResults\":false");
     }
-    if (w->diff || w->mode == RF_FEED_KEYS || w->mode == RF_FEED_SHARD_KEYS)
+    if (w->diff || w->second || w->mode == RF_FEED_KEYS || w->mode == RF_FEED_SHARD_KEYS)
         rf_buf_str(b, ",\"dataSlice\":{\"offset\":0,\"length\":0}");
     add_filters(b, f);
     rf_buf_str(b, "}]");

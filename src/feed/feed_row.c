@@ -8,18 +8,18 @@
 
 static bool keys_only(const struct rf_feed_walk *w)
 {
-    return w->diff || w->mode == RF_FEED_KEYS || w->mode == RF_FEED_SHARD_KEYS;
+    return w->diff || w->second || w->mode == RF_FEED_KEYS || w->mode == RF_FEED_SHARD_KEYS;
 }
 
 /* Seen by its key. */
 static void see_key(struct rf_feed *f, uint32_t number)
 {
+    const struct rf_feed_walk *w = &f->walk;
     const struct rf_key *e = rf_keys_at(&f->keys, number);
     bool there = (e->flags & RF_KEY_KNOWN) != 0 && (e->flags & RF_KEY_THERE) != 0;
-    if (!f->walk.diff)
-        rf_feed_dirty(f, number, f->walk.hold);
-    else if (!there && (e->flags & RF_KEY_DIRTY) == 0)
-        rf_feed_dirty(f, number, f->covered);
+    bool known = (w->diff || w->second) && (there || (e->flags & RF_KEY_DIRTY) != 0);
+    if (!known)
+        rf_feed_dirty(f, number, w->diff ? f->covered : w->hold);
 }
 
 /* A row at a slot; 0: not known. @return false where it is lost. */

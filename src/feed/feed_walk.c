@@ -18,7 +18,6 @@
 #define LIMIT_MOST 10000
 #define PAGE_BYTES (2u << 20) /* pages shorter than that may be longer */
 #define TRIES 4
-#define REST_NS (2 * RF_SEC) /* between two walks */
 #define REFUSED_NS (30 * RF_SEC)
 #define DIFF_KEYS 50000 /* more are compared more rarely */
 
@@ -50,8 +49,11 @@ static void rewind_walk(struct rf_feed *f)
 static void begin(struct rf_feed *f, uint64_t floor, bool diff)
 {
     struct rf_feed_walk *w = &f->walk;
+    if (f->now_ns - w->ended_ns > 2 * w->rest_ns)
+        w->rest_ns = RF_FEED_REST_NS;
     w->busy = true;
     w->diff = diff;
+    w->second = false;
     w->floor = floor;
     w->hold = w->since_slot = RF_NEVER;
     w->tries = 0;
@@ -124,12 +126,21 @@ static void end(struct rf_feed *f)
 static void finish(struct rf_feed *f)
 {
     struct rf_feed_walk *w = &f->walk;
-    if (w->since_slot == 0)
-        rf_feed_row_absent(f);
+    if (w->since_slot != 0) { /* that was what changed; now what is there at all */
+        w->since_slot = 0;
+        w->second = true;
+        rewind_walk(f);
+        return;
+    }
+    rf_feed_row_absent(f);
     if (!w->diff) {
         uint64_t slot = w->slot_min == RF_NEVER ? w->floor : w->slot_min;
         for (uint32_t i = 0; i < f->n_units; i++)
             rf_feed_cover_read(f, i, slot);
+    }
+    if (!w->diff && w->redo != RF_NEVER && !f->once) {
+        rf_feed_cover_again(f, "something was lost during the walk");
+        w->redo = RF_NEVER;
     }
     end(f);
 }
@@ -161,7 +172,7 @@ void rf_feed_walk_step(struct rf_feed *f)
     if (!w->busy && f->n_incomplete > 0) {
         uint64_t floor = wanted_floor(f);
         if (floor != 0 && f->now_ns >= w->due_ns &&
-            (w->ended_ns == 0 || f->now_ns >= w->ended_ns + REST_NS))
+            (w->ended_ns == 0 || f->now_ns >= w->ended_ns + w->rest_ns))
             begin(f, floor, false);
     } else if (!w->busy && f->complete && f->now_ns >= w->next_diff_ns) {
         begin(f, rf_feed_read_floor(f, f->fence_max), true);
@@ -183,7 +194,7 @@ uint64_t rf_feed_walk_deadline(const struct rf_feed *f)
     if (f->n_incomplete > 0)
         return wanted_floor(f) == 0 ? RF_NEVER
                : w->ended_ns == 0   ? w->due_ns
-                                    : rf_max_u64(w->due_ns, w->ended_ns + REST_NS);
+                                    : rf_max_u64(w->due_ns, w->ended_ns + w->rest_ns);
     return f->complete ? w->next_diff_ns : RF_NEVER;
 }
 
@@ -201,6 +212,7 @@ static void next_mode(struct rf_feed *f)
              f->filter.n == RF_FILTERS);
     w->tries = 0;
     w->since_slot = 0;
+    w->second = false;
     w->due_ns = f->now_ns;
     if (w->mode >= RF_FEED_MODES) {
         w->mode = RF_FEED_WHOLE;
@@ -215,8 +227,9 @@ static void next_mode(struct rf_feed *f)
 static void wrong_params(struct rf_feed *f)
 {
     struct rf_feed_walk *w = &f->walk;
-    if (w->since_slot != 0) {
+    if (w->since_slot != 0 || w->second) { /* all of it, then */
         w->since_slot = 0;
+        w->second = false;
         rewind_walk(f);
     } else if (w->mode == RF_FEED_WHOLE && !w->diff && ++w->tries >= 2) {
         char why[160];

@@ -41,7 +41,7 @@ struct rf_key {
     uint32_t next;    /* on a list */
     uint32_t hold;    /* low bits of the slot that it holds the watermark at */
     uint32_t walk;    /* the walk that saw it last */
-    uint32_t queued;  /* events that wait */
+    uint32_t queued;  /* events, and news that are no root yet, that wait */
     uint32_t flags;
 };
 

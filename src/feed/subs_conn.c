@@ -234,6 +234,7 @@ static bool retire(struct rf_subs *s, struct rf_subs_conn *c, const char *why, u
     heir->old = c;
     c->heir = heir;
     heir->cap = c->cap;
+    heir->cap_ns = c->cap_ns;
     rf_conn_set(s, c, RF_CONN_LEAVING, why);
     if (!copy_seats(s, c, heir)) {
         rf_subs_starved(s, now_ns);

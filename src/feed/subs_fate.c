@@ -179,6 +179,7 @@ static void is_full(struct rf_subs *s, struct rf_subs_conn *c, uint64_t now_ns)
     for (struct rf_link *l = c->seats[RF_SEAT_UP].next; l != &c->seats[RF_SEAT_UP]; l = l->next)
         up++;
     c->cap = up;
+    c->cap_ns = rf_time_add(now_ns, RF_SUBS_CAP_AGAIN_NS);
     if (now_ns >= e->full_ns) { /* once for all refusals of one message */
         uint64_t wait = rf_backoff_full_jitter(FULL_NS, RF_SUBS_BACKOFF_CAP_NS, e->fulls, &s->rng);
         e->full_ns = rf_time_add(now_ns, wait);

@@ -38,6 +38,8 @@
 /* Reconnects: full jitter between these; forgotten after so long in health. */
 #define RF_SUBS_BACKOFF_NS (500 * RF_MS)
 #define RF_SUBS_BACKOFF_CAP_NS (30 * RF_SEC)
+/* A connection that said it was full is tried again after so long, while somebody waits. */
+#define RF_SUBS_CAP_AGAIN_NS (10 * RF_SEC)
 #define RF_SUBS_HEALTHY_NS (60 * RF_SEC)
 /* An endpoint that refuses the key, the plan or us is left alone for so long. */
 #define RF_SUBS_BENCH_NS (300 * RF_SEC)
@@ -158,6 +160,7 @@ struct rf_subs_conn {
     struct rf_link held;
     uint32_t n_seats, n_users;       /* all; of them those of legs */
     uint32_t cap;                    /* seats at most, as learned from a refusal */
+    uint64_t cap_ns;                 /* when one may try whether there is room for more */
     struct rf_subs_conn *heir, *old; /* a replacement that comes up, and whom it replaces */
     struct rf_subs_seat *beat[RF_BEATS];
     const char *why;    /* of its state */

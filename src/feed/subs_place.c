@@ -66,6 +66,19 @@ static bool may_join(const struct rf_subs *s, const struct rf_subs_leg *leg,
            c->doomed == NULL && c != other_conn(leg) && rf_place_room(s, c) > 0;
 }
 
+/* A cap that a refusal taught may have been of that moment, or of the whole node: while somebody
+ * waits for a seat it is tried again, a quarter more each time. */
+static void probe_cap(struct rf_subs *s, struct rf_subs_conn *c, uint64_t now_ns)
+{
+    if (c->cap == UINT32_MAX || c->state != RF_CONN_OPEN || c->doomed != NULL)
+        return;
+    if (now_ns >= c->cap_ns) {
+        c->cap += c->cap / 4 + 1;
+        c->cap_ns = rf_time_add(now_ns, RF_SUBS_CAP_AGAIN_NS);
+    }
+    s->place_ns = rf_min_u64(s->place_ns, c->cap_ns);
+}
+
 static struct choice stand(struct rf_subs *s, const struct rf_subs_leg *leg, uint32_t ep,
                            uint64_t now_ns)
 {
@@ -82,6 +95,8 @@ static struct choice stand(struct rf_subs *s, const struct rf_subs_leg *leg, uin
     }
     for (struct rf_link *l = s->conns.next; l != &s->conns; l = l->next) {
         struct rf_subs_conn *c = RF_CONTAINER(l, struct rf_subs_conn, all);
+        if (c->ep == ep)
+            probe_cap(s, c, now_ns);
         if (!may_join(s, leg, c, ep))
             continue;
         ch.standing = down && c->state == RF_CONN_OPENING ? STAND_LAST : STAND_NOW;

@@ -154,7 +154,8 @@ bool rf_evm_find(const struct rf_node_chain *chain, struct rpcfan_slice hash, ui
 
 unsigned rf_evm_transactions(const struct rf_node_chain *chain, uint64_t n, uint64_t version)
 {
-    return (unsigned)(rf_evm_digest(chain, n, version).a % 4);
+    return chain->logs > 0 ? chain->logs /* one each */
+                           : (unsigned)(rf_evm_digest(chain, n, version).a % 4);
 }
 
 void rf_evm_transaction_hash(const struct rf_node_chain *chain, uint64_t n, uint64_t version,
@@ -181,7 +182,7 @@ void rf_evm_block(const struct rf_node_chain *chain, uint64_t n, uint64_t versio
     rf_evm_key_hex(out, ",\"stateRoot\":", d, 40, 32);
     if (transactions) {
         rf_buf_str(out, ",\"transactions\":[");
-        for (unsigned i = 0; i < d.a % 4; i++)
+        for (unsigned i = 0; i < rf_evm_transactions(chain, n, version); i++)
             rf_evm_key_hex(out, i > 0 ? "," : "", d, 100 + i, 32);
         rf_buf_char(out, ']');
     }

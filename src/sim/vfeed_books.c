@@ -56,27 +56,6 @@ static bool true_since(struct rf_vfeed *w, uint32_t key, const struct rf_vfeed_r
            rf_banks_held(w->banks, rf_banks_at(w->banks, RPCFAN_FINALIZED), key, from, says, &q);
 }
 
-/* A program's subscription does not tell what leaves it (R5); only looking again does, and that is
- * held by time. So a row may be the last that was the program's, as long as nothing has come back. */
-static bool left_unseen(struct rf_vfeed *w, uint32_t key, const struct rf_vfeed_row *row,
-                        uint64_t from)
-{
-    const struct rf_bank *bank = rf_banks_at(w->banks, w->o.feed.commitment);
-    const struct rf_bank_key *k = &w->banks->key[key];
-    if (w->o.accounts > 0 || !row->known || row->gone)
-        return false;
-    bool gone = false;
-    for (uint32_t i = k->n; i-- > 0;) {
-        const struct rf_bank_state *s = &k->version[i];
-        if (s->slot > from || !rf_banks_of_chain(bank, s))
-            continue;
-        if (in_scope(w, key, s))
-            return gone && s->hash == row->hash;
-        gone = true;
-    }
-    return false;
-}
-
 /* Whether it ever was. */
 static bool ever_true(struct rf_vfeed *w, uint32_t key, const struct rf_vfeed_row *row)
 {
@@ -84,6 +63,28 @@ static bool ever_true(struct rf_vfeed *w, uint32_t key, const struct rf_vfeed_ro
     if (w->o.feed.commitment == RPCFAN_PROCESSED)
         return rf_banks_ever(w->banks, key, says, &q);
     return true_since(w, key, row, 0);
+}
+
+/* A program's subscription does not tell what leaves it (R5), nor do pages of changes since a gap;
+ * only looking again does, and that is held by time. So a row may be of before an account left, as
+ * long as it has not come back by `from`. */
+static bool left_unseen(struct rf_vfeed *w, uint32_t key, const struct rf_vfeed_row *row,
+                        uint64_t from)
+{
+    const struct rf_bank *bank = rf_banks_at(w->banks, w->o.feed.commitment);
+    const struct rf_bank_key *k = &w->banks->key[key];
+    bool left = false;
+    if (w->o.accounts > 0 || !row->known || row->gone)
+        return false;
+    for (uint32_t i = k->n; i-- > 0 && !left;) {
+        const struct rf_bank_state *s = &k->version[i];
+        if (!rf_banks_of_chain(bank, s))
+            continue;
+        left = !in_scope(w, key, s);
+        if (s->slot <= from)
+            break;
+    }
+    return left && ever_true(w, key, row);
 }
 
 static const char *name_of(enum rpcfan_account_kind kind)

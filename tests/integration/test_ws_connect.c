@@ -612,6 +612,26 @@ static void test_nothing_opened(void **state)
     wst_fini(&t);
 }
 
+/* The context is made on the loop. */
+static void test_first_connection_is_quick(void **state)
+{
+    (void)state;
+    uint64_t best = RF_NEVER;
+    for (int i = 0; i < 5 && best > TURN_NS; i++) {
+        struct wst t;
+        struct raw_server *s = wst_serve(&t, serve_hello, NULL);
+        wst_beat(&t);
+        wst_for(&t, 5);
+        wst_connect(&t, 1);
+        wst_until(&t, &t.s[1].messages, 1);
+        best = rf_min_u64(best, t.longest_ns);
+        wst_fini(&t);
+        raw_stop(s);
+    }
+    print_message("longest turn of a first connection: %.1f ms\n", (double)best / 1e6);
+    assert_true(best <= TURN_NS);
+}
+
 /* proxies */
 
 /* Takes a CONNECT, says so in `arg`, and then is the node itself. */
@@ -702,6 +722,7 @@ int main(void)
         cmocka_unit_test(test_signals_are_left_alone),
         cmocka_unit_test(test_two_shells_on_one_loop),
         cmocka_unit_test(test_nothing_opened),
+        cmocka_unit_test(test_first_connection_is_quick),
         cmocka_unit_test(test_http_proxy),
         cmocka_unit_test(test_proxy_of_the_environment_is_ours_to_read),
     };

@@ -283,14 +283,16 @@ static void send_after_its_end(struct wst *t, const struct rf_ws_event *ev)
         return;
     rf_ws_pause(t->ws, ev->session, true);          /* or its end would be read first */
     raw_wait_closed(t->arg, (unsigned)ev->session); /* now it is dead */
-    for (int i = 0; i < 10; i++)
-        rf_ws_send(t->ws, ev->session, "x", 1);
+    static char text[60000];                        /* several writes at a time */
+    memset(text, 'x', sizeof text);
+    rf_ws_send(t->ws, ev->session, text, sizeof text);
 }
 
 static void test_broken_pipe(void **state)
 {
     (void)state;
     struct wst t;
+    signal(SIGPIPE, SIG_DFL);
     struct raw_server *s = serve(&t, serve_and_go, NULL);
     open_shell(&t);
     t.on_event = send_after_its_end;

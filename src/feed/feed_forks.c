@@ -1,0 +1,191 @@
+/* feed_forks.c - processed feeds: which slot is of which fork, and whose state stands on one that
+ * was left.
+ *
+ * A slot note tells of a bank and its parent, on whatever fork; notifications of the processed
+ * subscriptions tell which of them the node has chosen. When either shows a tip that is no child of
+ * the last one, the accounts whose state is of the branch that was left are read. When a root is
+ * told, those whose state is of a slot at or below it that is not of its chain are read too: a read
+ * that was answered by a node on another fork is found at the latest then.
+ *
+ * What has changed lately is a log of (account, slot) down to the root. Where there is no memory
+ * for it, all accounts are looked through at the next root. Called by feed_cover and feed_data. */
+#include "feed/feed_int.h"
+
+#include "base/mem.h"
+
+#define NODES 2048 /* slots that are remembered */
+#define LOG_MOST (1u << 20)
+#define BRANCH_MOST 256 /* slots of a branch that are looked at */
+
+struct node {
+    uint64_t slot, parent;
+    bool rooted;
+};
+
+struct entry {
+    uint64_t slot;
+    uint32_t number;
+};
+
+struct rf_feed_forks {
+    struct node node[NODES];
+    struct entry *log; /* owned */
+    uint32_t n, cap;
+    uint64_t lead; /* the session whose notes are followed */
+    uint64_t tip, root;
+    uint64_t lost; /* news up to this slot may not be in the log; 0: all are */
+};
+
+bool rf_feed_forks_init(struct rf_feed *f)
+{
+    f->forks = rf_alloc(sizeof *f->forks);
+    return f->forks != NULL;
+}
+
+void rf_feed_forks_fini(struct rf_feed *f)
+{
+    if (f->forks != NULL)
+        rf_free(f->forks->log);
+    rf_free(f->forks);
+}
+
+static struct node *node_of(struct rf_feed_forks *k, uint64_t slot)
+{
+    struct node *n = &k->node[slot % NODES];
+    return slot != 0 && n->slot == slot ? n : NULL;
+}
+
+/* Whether `slot` is `tip` or one of its ancestors. */
+static bool is_of(struct rf_feed_forks *k, uint64_t slot, uint64_t tip)
+{
+    for (unsigned i = 0; i < BRANCH_MOST && tip > slot; i++) {
+        const struct node *n = node_of(k, tip);
+        if (n == NULL || n->parent >= tip)
+            return false;
+        tip = n->parent;
+    }
+    return tip == slot;
+}
+
+static void read_again(struct rf_feed *f, uint32_t number, uint64_t slot)
+{
+    struct rf_key *e = rf_keys_at(&f->keys, number);
+    if ((e->flags & RF_KEY_USED) == 0 || (e->flags & RF_KEY_KNOWN) == 0 || e->slot != slot)
+        return; /* later news came */
+    rf_feed_dirty(f, number, f->covered);
+    e->flags |= RF_KEY_FORKED;
+}
+
+/* Another tip: what is of slots that are not below it is read. */
+static void follow(struct rf_feed *f, uint64_t tip)
+{
+    struct rf_feed_forks *k = f->forks;
+    uint64_t old = k->tip;
+    const struct node *n = node_of(k, tip);
+    k->tip = tip;
+    f->data_tip = tip;
+    if (old == 0 || tip == old || (n != NULL && n->parent == old) || is_of(k, old, tip))
+        return;
+    for (uint32_t i = 0; i < k->n; i++) {
+        uint64_t slot = k->log[i].slot;
+        if (slot > k->root && slot != tip && !is_of(k, slot, tip))
+            read_again(f, k->log[i].number, slot);
+    }
+}
+
+/* Which session leads: the first that is heard, as long as it is there. */
+static bool leads(struct rf_feed *f, uint64_t session)
+{
+    struct rf_feed_forks *k = f->forks;
+    if (k->lead == session)
+        return true;
+    for (uint32_t i = 0; i < f->n_sessions; i++) {
+        if (f->session[i]->id == k->lead)
+            return false;
+    }
+    k->lead = session;
+    return true;
+}
+
+static void mark_chain(struct rf_feed_forks *k, uint64_t root)
+{
+    struct node *n;
+    for (unsigned i = 0; i < NODES && (n = node_of(k, root)) != NULL && !n->rooted; i++) {
+        n->rooted = true;
+        if (n->parent >= root)
+            return;
+        root = n->parent;
+    }
+}
+
+static void check_all(struct rf_feed *f)
+{
+    struct rf_feed_forks *k = f->forks;
+    for (uint32_t i = 0; i < f->keys.top; i++) {
+        const struct rf_key *e = rf_keys_at(&f->keys, i);
+        const struct node *n = node_of(k, e->slot);
+        if ((e->flags & RF_KEY_USED) == 0 || (e->flags & RF_KEY_KNOWN) == 0)
+            continue;
+        if (e->slot <= k->root && e->slot + NODES / 2 > k->root && (n == NULL || !n->rooted))
+            read_again(f, i, e->slot);
+    }
+    if (k->lost <= k->root)
+        k->lost = 0;
+}
+
+/* A root: the log below it is done with. */
+static void settle_root(struct rf_feed *f, uint64_t root)
+{
+    struct rf_feed_forks *k = f->forks;
+    uint32_t kept = 0;
+    if (root <= k->root)
+        return;
+    k->root = root;
+    mark_chain(k, root);
+    for (uint32_t i = 0; i < k->n; i++) {
+        struct entry e = k->log[i];
+        const struct node *n = node_of(k, e.slot);
+        if (e.slot > root)
+            k->log[kept++] = e;
+        else if (n == NULL || !n->rooted)
+            read_again(f, e.number, e.slot);
+    }
+    k->n = kept;
+    if (k->lost != 0)
+        check_all(f);
+}
+
+void rf_feed_forks_slot(struct rf_feed *f, const struct rf_note *n)
+{
+    struct rf_feed_forks *k = f->forks;
+    struct node *at = &k->node[n->slot % NODES];
+    if (at->slot != n->slot)
+        *at = (struct node){.slot = n->slot, .parent = n->parent};
+    if (n->root != 0 && n->root <= n->slot)
+        settle_root(f, n->root);
+    if (leads(f, n->session))
+        follow(f, n->slot);
+}
+
+void rf_feed_forks_tip(struct rf_feed *f, uint64_t session, uint64_t slot)
+{
+    if (leads(f, session) && slot > f->forks->root && !is_of(f->forks, slot, f->forks->tip))
+        follow(f, slot);
+}
+
+void rf_feed_forks_log(struct rf_feed *f, uint32_t number, uint64_t slot)
+{
+    struct rf_feed_forks *k = f->forks;
+    if (k->n == k->cap && k->cap < LOG_MOST) {
+        uint32_t cap = k->cap == 0 ? 1024 : k->cap * 2;
+        struct entry *grown = rf_realloc(k->log, cap * sizeof *grown);
+        if (grown != NULL) {
+            k->log = grown;
+            k->cap = cap;
+        }
+    }
+    if (k->n == k->cap)
+        k->lost = rf_max_u64(k->lost, slot);
+    else
+        k->log[k->n++] = (struct entry){slot, number};
+}
