@@ -37,7 +37,7 @@ struct rf_feed_forks {
     uint32_t n, cap;
     uint64_t lead; /* the session whose notes are followed */
     uint64_t tip, root;
-    bool astray;   /* a state is of a slot that is not below the tip */
+    bool astray;   /* a state may be of a slot that the next tip is not above */
     uint64_t lost; /* news up to this slot may not be in the log; 0: all are */
 };
 
@@ -121,7 +121,7 @@ static void follow(struct rf_feed *f, uint64_t tip)
             continue;
         if (elsewhere(k, known, tip) || (known < slot && is_of(k, slot, tip)))
             read_again(f, number, known);
-        astray = astray || (known > tip && node_of(k, known) == NULL);
+        astray = astray || known > tip;
     }
     k->astray = astray; /* the others are being read */
     if (left && f->program && f->there <= WALK_MOST)
@@ -222,7 +222,7 @@ void rf_feed_forks_log(struct rf_feed *f, uint32_t number, uint64_t slot)
             k->cap = cap;
         }
     }
-    if (slot > k->root && (elsewhere(k, slot, k->tip) || node_of(k, slot) == NULL))
+    if (slot > k->root && !is_of(k, slot, k->tip))
         k->astray = true;
     if (k->n == k->cap)
         k->lost = rf_max_u64(k->lost, slot);

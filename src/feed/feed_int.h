@@ -194,6 +194,7 @@ struct rf_feed {
     char why[160];
     struct {
         uint64_t notes, events, same, stale, gaps, repairs, missed, malformed, calls;
+        uint64_t refused; /* events that the queue did not take in, or that were not even made */
     } count;
 };
 
