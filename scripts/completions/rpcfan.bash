@@ -1,8 +1,8 @@
 # rpcfan.bash - completion of rpcfan(1) for bash.
 _rpcfan() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} word command=
-    local global="-c --config -n --network -u --url --ws-url --family --profile --policy --quorum --split
-        --hedge --join --gather --rate --start --in-flight --batch --timeout --deadline --header --cacert
+    local global="-c --config -n --network -u --url --ws-url --family --profile --policy --quorum
+        --split --hedge --join --gather --rate --start --in-flight --batch --timeout --deadline --header --cacert
         --http2 --jwt-secret-file --rules --state --log-level --log-format --no-progress --version --help"
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case $word in call | batch | subscribe | index | check | explain | sim | help)
@@ -70,7 +70,7 @@ _rpcfan() {
         ;;
     help) word="call batch subscribe index check explain sim" ;;
     sim)
-        word="--listen --script --for --access-log --check --print-port --quiet --help --family
+        word="--listen --script --solana --knobs --program --logs --reorg --ws --for --access-log --check --print-port --quiet --help --family
             --chain-id --head --block-time --churn --seed --latency --transit --workers
             --rate --concurrency --batch-max --body-max --response-max --range-max --inputs-max --keepalive
             --answer --track --fault --solana --knobs --ws --program --reorg --logs"

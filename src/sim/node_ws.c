@@ -272,6 +272,9 @@ void rf_node_ws_read(struct rf_node_conn *c)
     struct rf_node_ws *ws = c->ws;
     struct rf_ws_frame f;
     ws->heard_ns = uv_hrtime();
+    rf_node_take_script(c->node);
+    if (c->state != RF_CONN_WS)
+        return; /* the new script took the node off the network */
     while (ws->ending == RF_WS_END_NONE) {
         size_t have = c->in.len - c->in_at;
         enum rf_ws_found found = rf_ws_frame_read(c->in.data + c->in_at, have, &f);

@@ -61,7 +61,8 @@ struct rf_node_ws {
     bool writing;
     struct rf_heap later;
     struct rf_link held;
-    uint64_t sent; /* messages */
+    size_t waiting; /* bytes in `later` and `held` */
+    uint64_t sent;  /* messages */
     /* what was drawn for it */
     uint64_t opened_ns, close_after, close_ns, stall_after, stall_ns, stall_for_ns, idle_ns;
     uint64_t drip_bytes, drip_every_ns, drip_next_ns, ping_next_ns;

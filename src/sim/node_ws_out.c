@@ -112,6 +112,13 @@ static bool is_reply(struct rpcfan_slice method)
            memcmp(method.data, RF_NODE_WS_REPLY, method.len) == 0;
 }
 
+/* Whether more waits for the client than the node keeps. */
+static bool is_full(const struct rf_node_ws *ws)
+{
+    return ws->out.len - ws->out_at + ws->flying.len + ws->waiting >
+           ws->c->node->conf->ws.queue_max;
+}
+
 static void emit(struct rf_node_ws *ws, const char *text, size_t len, bool note,
                  const struct strikes *s)
 {
@@ -122,7 +129,7 @@ static void emit(struct rf_node_ws *ws, const char *text, size_t len, bool note,
     ws->sent++;
     rf_node_bump(&node->stats.ws_sent, 1);
     rf_node_bump(&node->stats.ws_notes, note);
-    if (ws->out.failed || ws->out.len - ws->out_at + ws->flying.len > node->conf->ws.queue_max) {
+    if (ws->out.failed || is_full(ws)) {
         rf_node_bump(&node->stats.ws_lagged, 1);
         drop_client(ws, RF_WS_END_FIN);
     } else if (ws->sent >= ws->close_after) {
@@ -130,14 +137,21 @@ static void emit(struct rf_node_ws *ws, const char *text, size_t len, bool note,
     }
 }
 
-static struct rf_node_later *new_later(const char *text, size_t len)
+static struct rf_node_later *new_later(struct rf_node_ws *ws, const char *text, size_t len)
 {
     struct rf_node_later *m = rf_alloc(sizeof *m + len);
     if (m == NULL)
         return NULL;
     m->len = len;
     memcpy(m->text, text, len);
+    ws->waiting += len;
     return m;
+}
+
+static void free_later(struct rf_node_ws *ws, struct rf_node_later *m)
+{
+    ws->waiting -= m->len;
+    rf_free(m);
 }
 
 /* One message more has gone out: those that were held for it follow. @param now_ns RF_NEVER: all.
@@ -153,7 +167,7 @@ static void release_held(struct rf_node_ws *ws, uint64_t gone, uint64_t now_ns)
             continue;
         rf_list_remove(l);
         emit(ws, m->text, m->len, m->code != 0, NULL);
-        rf_free(m);
+        free_later(ws, m);
     }
 }
 
@@ -186,7 +200,7 @@ static bool strike(struct rf_node_ws *ws, const char *text, size_t len, uint64_t
     }
     const struct rf_node_fault *f = struck(s, RF_FAULT_WS_REORDER);
     f = f != NULL ? f : struck(s, RF_FAULT_WS_LATE_REPLY);
-    struct rf_node_later *m = f == NULL ? NULL : new_later(text, len);
+    struct rf_node_later *m = f == NULL ? NULL : new_later(ws, text, len);
     if (m == NULL)
         return true;
     m->left = f->n;
@@ -223,9 +237,14 @@ static void push_later(struct rf_node_ws *ws, struct rf_node_later *m, uint64_t 
 {
     if (m != NULL && rf_heap_push(&ws->later, &m->due, at_ns)) {
         rf_node_ws_touch(ws);
+        if (is_full(ws) && !ws->abort) {
+            rf_node_bump(&ws->c->node->stats.ws_lagged, 1);
+            drop_client(ws, RF_WS_END_FIN);
+        }
         return;
     }
-    rf_free(m);
+    if (m != NULL)
+        free_later(ws, m);
     drop_client(ws, RF_WS_END_RESET);
 }
 
@@ -235,13 +254,13 @@ void rf_node_ws_send(struct rf_node_ws *ws, const char *text, size_t len, uint64
     if (at_ns <= now_ns && rf_heap_next(&ws->later) > at_ns)
         rf_node_ws_deliver(ws, text, len, now_ns);
     else
-        push_later(ws, new_later(text, len), at_ns);
+        push_later(ws, new_later(ws, text, len), at_ns);
 }
 
 void rf_node_ws_end_at(struct rf_node_ws *ws, enum rf_node_ws_end how, unsigned code,
                        uint64_t at_ns)
 {
-    struct rf_node_later *m = new_later("", 0);
+    struct rf_node_later *m = new_later(ws, "", 0);
     if (m != NULL) {
         m->end = how;
         m->code = code;
@@ -260,7 +279,7 @@ static void send_due(struct rf_node_ws *ws, uint64_t now_ns)
             rf_node_ws_end(ws, m->end, m->code, NULL);
         else
             rf_node_ws_deliver(ws, m->text, m->len, now_ns);
-        rf_free(m);
+        free_later(ws, m);
     }
     if (!rf_list_empty(&ws->held))
         release_held(ws, 0, now_ns);

@@ -18,13 +18,13 @@ options() {
 }
 
 begin "commands"
-for command in call batch check explain sim help; do
+for command in call batch subscribe index check explain sim help; do
     offered | grep -qx "$command" || wrong "'$command' is not offered"
     offered help | grep -qx "$command" || [ $command = help ] || wrong "'help $command' is not offered"
 done
 
 begun=--
-for command in call batch check explain sim; do
+for command in call batch subscribe index check explain sim; do
     begin "options of $command"
     options "$command" >"$dir/help"
     [ -s "$dir/help" ] || wrong "there are no options"
@@ -53,6 +53,7 @@ offered --policy | grep -qx quorum || wrong "no policies"
 offered --split | grep -qx range || wrong "no splits"
 offered call --family | grep -qx solana || wrong "no families"
 PATH=$(dirname "$rpcfan"):$PATH
+offered index --commitment | grep -qx finalized || wrong "no commitments"
 offered --profile | grep -qx alchemy || wrong "no profiles"
 
 finish

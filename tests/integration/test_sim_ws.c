@@ -4,6 +4,7 @@
 #include "sim_client.h"
 
 #include "base/mem.h"
+#include "base/rng.h"
 #include <uv.h>
 
 #include "wsclient.h"
@@ -524,6 +525,42 @@ static void test_refused_scripts(void **state)
     }
 }
 
+static void test_random_bytes_do_no_harm(void **state)
+{
+    (void)state;
+    struct rf_rng rng;
+    char bytes[600];
+    rf_rng_init(&rng, 11);
+    for (unsigned i = 0; i < 300; i++) {
+        open_ws();
+        for (unsigned k = 0; k < 5; k++) {
+            size_t n = (size_t)rf_rng_below(&rng, sizeof bytes);
+            for (size_t b = 0; b < n; b++)
+                bytes[b] = (char)rf_rng_next(&rng);
+            if (rf_rng_below(&rng, 2) == 0)
+                send(w.fd, bytes, n, MSG_NOSIGNAL);
+            else /* a good frame of whatever kind */
+                wsc_send(&w, (unsigned)rf_rng_next(&rng) & 0x8f, true, bytes, n);
+        }
+        wsc_close(&w);
+    }
+    open_ws();
+    assert_string_equal(wsc_call(&w, ECHO_CALL("1")), ANSWER("1"));
+    assert_int_equal(counters().ws_opened, 301);
+}
+
+static void test_what_waits_is_bounded(void **state)
+{
+    (void)state;
+    script("ws queue=2000\nlatency fixed 10s method=sim_echo");
+    open_ws();
+    for (unsigned i = 0; i < 100; i++)
+        wsc_say(&w, ECHO_CALL("1"));
+    int rc = read_to_end();
+    assert_true(rc == WSC_EOF || rc == WSC_RESET);
+    assert_int_equal(counters().ws_lagged, 1);
+}
+
 #define WS_TEST(f) cmocka_unit_test_setup_teardown(f, setup_ws, teardown_ws)
 
 int main(void)
@@ -545,6 +582,8 @@ int main(void)
         WS_TEST(test_ill_formed_messages),
         WS_TEST(test_cut_messages),
         WS_TEST(test_slow_reader_is_dropped_without_a_word),
+        WS_TEST(test_random_bytes_do_no_harm),
+        WS_TEST(test_what_waits_is_bounded),
         WS_TEST(test_status_has_websockets),
         WS_TEST(test_refused_scripts),
     };

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -57,6 +58,25 @@ static void test_echo_and_close(void **state)
     raw_stop(s);
     assert_int_equal(after[0], 1000); /* one close frame with a code, and nothing behind it */
     assert_int_equal(after[1], -1);
+}
+
+static void test_send_before_it_is_open(void **state)
+{
+    (void)state;
+    struct wst t;
+    struct raw_server *s = wst_serve(&t, serve_echo, NULL);
+    wst_connect(&t, 1);
+    wst_send(&t, 1, "early");
+    wst_until(&t, &t.s[1].messages, 1);
+    assert_string_equal(t.s[1].last, "early");
+    wst_connect(&t, 2);
+    rf_alloc_fail_at(1);
+    wst_send(&t, 2, "early");
+    rf_alloc_fail_at(0);
+    wst_until_closed(&t, 2);
+    assert_string_equal(t.s[2].why, "out of memory");
+    wst_fini(&t);
+    raw_stop(s);
 }
 
 /* The request as it came, and each part where it belongs. */
@@ -314,7 +334,7 @@ static void test_a_kept_message_stays(void **state)
     wst_connect(&t, 1);
     wst_until_opened(&t, 1);
     wst_send(&t, 1, "first");
-    wst_send(&t, 1, "second");
+    wst_send(&t, 1, "other");
     wst_until(&t, &t.s[1].messages, 2);
     wst_fini(&t);
     raw_stop(s);
@@ -554,11 +574,11 @@ static void test_no_ping_while_the_peer_talks(void **state)
 {
     (void)state;
     struct wst t;
-    struct raw_server *s = serve_pings(&t, serve_chatty, 100);
+    struct raw_server *s = serve_pings(&t, serve_chatty, 300);
     t.on_event = answer_on;
     wst_connect(&t, 1);
     wst_until_opened(&t, 1);
-    uint64_t until = uv_hrtime() + 500 * RF_MS;
+    uint64_t until = uv_hrtime() + 700 * RF_MS;
     while (uv_hrtime() < until) {
         wst_until(&t, &t.s[1].messages, t.s[1].messages + 1);
         assert_string_equal(t.s[1].last, "more");
@@ -636,7 +656,8 @@ static void test_shutdown_inside_an_event(void **state)
     raw_stop(s);
 }
 
-/* A peer that never reads: what waits for it is bounded. */
+/* A peer that never reads: what waits for it is bounded. Fails where the socket is not shut down
+ * before libwebsockets is told to close: it would go on trying to write. */
 static void serve_stuck(struct raw_conn *c, void *arg)
 {
     (void)arg;
@@ -649,14 +670,15 @@ static void test_a_peer_that_does_not_read(void **state)
 {
     (void)state;
     struct wst t;
-    static char text[256 * 1024];
+    static char text[64 * 1024];
     memset(text, 'x', sizeof text - 1);
     struct raw_server *s = wst_serve(&t, serve_stuck, NULL);
     wst_connect(&t, 1);
     wst_until_opened(&t, 1);
     for (int i = 0; i < 1000 && t.s[1].closed == 0; i++) {
         wst_send(&t, 1, text);
-        uv_run(t.loop, UV_RUN_NOWAIT);
+        for (int k = 0; k < 10; k++) /* until the kernel takes no more */
+            uv_run(t.loop, UV_RUN_NOWAIT);
     }
     uint64_t begun = uv_hrtime();
     wst_until_closed(&t, 1);
@@ -684,6 +706,14 @@ static void serve_count(struct raw_conn *c, void *arg)
     wss_drain(c);
 }
 
+static uint64_t cpu_us(void)
+{
+    struct rusage u;
+    getrusage(RUSAGE_THREAD, &u);
+    return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000 +
+           (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+}
+
 static void test_many_notifications(void **state)
 {
     (void)state;
@@ -693,10 +723,11 @@ static void test_many_notifications(void **state)
     wst_beat(&t);
     wst_connect(&t, 1);
     wst_until_opened(&t, 1);
-    uint64_t begun = uv_hrtime(), allocations = rf_alloc_count();
+    uint64_t begun = cpu_us(), allocations = rf_alloc_count();
     wst_until(&t, &t.s[1].messages, n);
-    print_message("%.2f us a notification of 500 bytes; longest turn %.1f ms\n",
-                  (double)(uv_hrtime() - begun) / 1e3 / n, (double)t.longest_ns / 1e6);
+    print_message("%.2f us of CPU a notification of 500 bytes; longest turn %.1f ms\n",
+                  (double)(cpu_us() - begun) / n, (double)t.busiest_ns / 1e6);
+    assert_true(t.busiest_ns < 20 * RF_MS);
     assert_true(rf_alloc_count() - allocations < 100); /* a blob that nobody keeps is used again */
     wst_fini(&t);
     raw_stop(s);
@@ -706,6 +737,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_echo_and_close),
+        cmocka_unit_test(test_send_before_it_is_open),
         cmocka_unit_test(test_handshake_request),
         cmocka_unit_test(test_nothing_adds_up),
         cmocka_unit_test(test_14_mb_in_one_frame),

@@ -51,7 +51,7 @@ install() {
     cmp -s "$here/package-lock.json" "$mark" && return
     cp "$here/package.json" "$here/package-lock.json" "$home/" || fail "cannot write to $home"
     echo "real: installing npm packages below $home"
-    step npm ci --prefix "$home" --ignore-scripts --no-audit --no-fund \
+    step npm "${npm_verb:-ci}" --prefix "$home" --ignore-scripts --no-audit --no-fund \
         --no-update-notifier --fetch-retries=3 --fetch-timeout=60000 >"$log" 2>&1 </dev/null || {
         head -n 15 "$log" >&2
         fail "npm could not install them (above: why); the programs in them are for Linux on x64"
