@@ -31,6 +31,7 @@
  *   RF_FEED_JUMP             10,000    an hour: further on, the next slot has to agree
  *   RF_FEED_LEAP             512       a notification's slot is not above the slot feed's
  *   RF_FEED_TIMEOUT_NS       60 s      of a read, its tries included
+ *   RF_FEED_STREAM_NS        1 day     of a walk's answer: what comes slowly is not broken
  *   RF_FEED_REST_NS          2 s       between two walks; twice as long, up to 10 minutes, while
  *                                      what cannot be read is told again and again
  *
@@ -274,6 +275,8 @@ void rf_feed_step(struct rf_feed *f, uint64_t now_ns)
         return;
     f->wake = false;
     f->pressed = rf_queue_pressed(&f->queue, f->pressed);
+    if (f->latest != 0)
+        (void)rf_feed_behind(f, f->latest, 0);
     if (f->failed == RPCFAN_OK) {
         rf_feed_cover_step(f);
         rf_feed_read_step(f);
