@@ -325,7 +325,7 @@ void rf_feed_status(const struct rf_feed *f, uint64_t now_ns, struct rpcfan_feed
         .queue_events = f->queue.count.items,
         .queue_bytes = f->queue.count.bytes,
         .conflated = f->queue.count.conflated,
-        .dropped = f->queue.count.dropped,
+        .dropped = f->queue.count.dropped + f->count.refused,
         .snapshot_rows = f->walk.rows,
         .calls = f->count.calls,
     };

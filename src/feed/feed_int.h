@@ -167,7 +167,7 @@ struct rf_feed {
     struct rf_link reads;
     uint32_t n_reads;
     uint64_t next_token, pause_until_ns;
-    uint32_t failures, inputs_now, good_reads;
+    uint32_t failures, auth_failures, inputs_now, good_reads;
     uint64_t behind_since_ns;
     bool ever_answered;
     struct rf_feed_walk walk;
@@ -194,6 +194,7 @@ struct rf_feed {
     char why[160];
     struct {
         uint64_t notes, events, same, stale, gaps, repairs, missed, malformed, calls;
+        uint64_t refused; /* events that the queue did not take in, or that were not even made */
     } count;
 };
 
