@@ -146,7 +146,7 @@ static uint64_t step(struct rf_live_member *m, uint64_t now_ns)
     uint64_t due_ns = rf_feed_deadline(f->feed);
     pthread_mutex_unlock(&f->lock);
     /* What could not be started must be answered in a turn to come. */
-    return rf_list_empty(&f->calls.late) && f->calls.n_starved == 0 ? due_ns : now_ns + RF_MS;
+    return rf_calls_late(&f->calls) ? now_ns + RF_MS : due_ns;
 }
 
 static void session(struct rf_live_member *m, const struct rf_note *note, uint64_t now_ns)

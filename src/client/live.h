@@ -3,7 +3,7 @@
  *
  *   live.c       connections, engines, commands from other threads, one timer
  *   calls.c      calls that the client makes for itself: a feed's reads, a gap's backfill
- *   subscribe.c  plain subscriptions
+ *   subscribe.c  plain subscriptions (sub.h)
  *   feed.c       account feeds
  *
  * Everything here is the loop thread's but where a lock is named. */
@@ -139,6 +139,11 @@ void rf_calls_make(struct rf_calls *calls, const struct rf_feed_call *call);
 void rf_calls_cancel(struct rf_calls *calls, uint64_t token);
 /** Stop, or go on with, the rows of a streamed call. */
 void rf_calls_pause(struct rf_calls *calls, uint64_t token, bool pause);
+/** Whether something waits for rf_calls_flush(). */
+static inline bool rf_calls_late(const struct rf_calls *calls)
+{
+    return !rf_list_empty(&calls->late) || calls->n_starved > 0;
+}
 /** Answer what could not be started. @return whether there was any. */
 bool rf_calls_flush(struct rf_calls *calls, uint64_t now_ns);
 /** Cancel all; no answer comes any more. */

@@ -25,7 +25,7 @@
  *   figure                   value     why
  *   RF_FEED_FENCE_NS         1 s       an acknowledgement is sent before the node acts on it
  *   RF_FEED_MARGIN           2 slots   what a proxy may reorder between two slots
- *   RF_FEED_SETTLE_NS        500 ms    likewise, where several slots are told at one time
+ *   RF_FEED_SETTLE_NS        500 ms    likewise, where several slots are confirmed at once
  *   RF_FEED_LANE_NS          1 s       of a busy account later news come within 400 ms
  *   RF_FEED_JUDGE_SLOTS      4         an answer may hold the next slot's state
  *   RF_FEED_JUMP             10,000    an hour: further on, the next slot has to agree

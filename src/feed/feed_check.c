@@ -139,7 +139,7 @@ void rf_feed_check_found(struct rf_feed *f, uint32_t number, uint64_t slot)
 static bool judge(struct rf_feed *f, const struct rf_feed_verdict *v)
 {
     struct rf_key *e = rf_keys_at(&f->keys, v->number);
-    const struct rf_feed_session *s = teller(f, v->number);
+    struct rf_feed_session *s = teller(f, v->number);
     /* A read of a processed state may have been of a fork that nobody told of. */
     bool void_now = s == NULL || s->id != v->session || f->now_ns >= v->until_ns ||
                     (f->commitment == RPCFAN_PROCESSED && e->hash != v->hash);

@@ -358,7 +358,7 @@ static void tell_fresh(struct rf_subs *s)
         struct rf_subs_wire *w = RF_CONTAINER(l, struct rf_subs_listener, fresh)->wire;
         for (uint32_t copy = 0; copy < 2; copy++)
             if (w->leg[copy].cur != NULL && w->leg[copy].cur->state == RF_SEAT_UP)
-                rf_seat_tell_up(s, w->leg[copy].cur, false);
+                rf_seat_tell_up(s, w->leg[copy].cur);
     }
 }
 

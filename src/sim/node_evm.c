@@ -63,7 +63,7 @@ static enum rf_node_answer gas_price(const struct rf_node_ask *ask, struct rf_bu
 
 static enum rf_node_answer balance(const struct rf_node_ask *ask, struct rf_buf *out)
 {
-    if (!rf_evm_is_address(rf_node_param(ask->params, 0)))
+    if (!rf_node_evm_is_address(rf_node_param(ask->params, 0)))
         return rf_node_bad_param(out, 0, "want an address");
     rf_node_quantity(out, rf_node_mix(ask->digest.a, rf_node_epoch(ask)));
     return RF_NODE_RESULT;
@@ -71,7 +71,7 @@ static enum rf_node_answer balance(const struct rf_node_ask *ask, struct rf_buf 
 
 static enum rf_node_answer nonce(const struct rf_node_ask *ask, struct rf_buf *out)
 {
-    if (!rf_evm_is_address(rf_node_param(ask->params, 0)))
+    if (!rf_node_evm_is_address(rf_node_param(ask->params, 0)))
         return rf_node_bad_param(out, 0, "want an address");
     rf_node_quantity(out, ask->digest.a % 1000 + rf_node_epoch(ask));
     return RF_NODE_RESULT;
@@ -79,21 +79,21 @@ static enum rf_node_answer nonce(const struct rf_node_ask *ask, struct rf_buf *o
 
 static enum rf_node_answer code(const struct rf_node_ask *ask, struct rf_buf *out)
 {
-    if (!rf_evm_is_address(rf_node_param(ask->params, 0)))
+    if (!rf_node_evm_is_address(rf_node_param(ask->params, 0)))
         return rf_node_bad_param(out, 0, "want an address");
     /* Half of the addresses are contracts. */
     unsigned size = 16 + (unsigned)(ask->digest.b % 241);
-    rf_evm_key_hex(out, "", ask->digest, 0, ask->digest.b % 2 == 0 ? 0 : size);
+    rf_node_evm_key_hex(out, "", ask->digest, 0, ask->digest.b % 2 == 0 ? 0 : size);
     return RF_NODE_RESULT;
 }
 
 static enum rf_node_answer storage(const struct rf_node_ask *ask, struct rf_buf *out)
 {
-    if (!rf_evm_is_address(rf_node_param(ask->params, 0)))
+    if (!rf_node_evm_is_address(rf_node_param(ask->params, 0)))
         return rf_node_bad_param(out, 0, "want an address");
     if (rf_node_param(ask->params, 1).len == 0)
         return rf_node_bad_param(out, 1, "want a slot");
-    rf_evm_key_hex(out, "", ask->digest, rf_node_epoch(ask), 32);
+    rf_node_evm_key_hex(out, "", ask->digest, rf_node_epoch(ask), 32);
     return RF_NODE_RESULT;
 }
 
@@ -102,7 +102,7 @@ static enum rf_node_answer call(const struct rf_node_ask *ask, struct rf_buf *ou
     struct rpcfan_slice tx = rf_node_param(ask->params, 0);
     if (tx.len == 0 || tx.data[0] != '{')
         return rf_node_bad_param(out, 0, "want a call object");
-    rf_evm_key_hex(out, "", ask->digest, rf_node_epoch(ask), 32);
+    rf_node_evm_key_hex(out, "", ask->digest, rf_node_epoch(ask), 32);
     return RF_NODE_RESULT;
 }
 
@@ -115,7 +115,7 @@ static enum rf_node_answer block(const struct rf_node_ask *ask, struct rf_buf *o
         rf_buf_str(out, "null");
         return RF_NODE_RESULT;
     }
-    rf_evm_block(ask->chain, n, rf_evm_version(ask->chain, n), true, out);
+    rf_node_evm_block(ask->chain, n, rf_node_evm_version(ask->chain, n), true, out);
     return RF_NODE_RESULT;
 }
 
@@ -123,10 +123,10 @@ static enum rf_node_answer block_by_hash(const struct rf_node_ask *ask, struct r
 {
     uint64_t n, version;
     struct rpcfan_slice hash = rf_node_param(ask->params, 0);
-    if (!rf_evm_is_hex(hash, 32))
+    if (!rf_node_evm_is_hex(hash, 32))
         return rf_node_bad_param(out, 0, "want a block hash");
-    if (rf_evm_find(ask->chain, hash, &n, &version))
-        rf_evm_block(ask->chain, n, version, true, out);
+    if (rf_node_evm_find(ask->chain, hash, &n, &version))
+        rf_node_evm_block(ask->chain, n, version, true, out);
     else
         rf_buf_str(out, "null");
     return RF_NODE_RESULT;
@@ -145,19 +145,20 @@ static struct rf_node_digest transaction_place(const struct rf_node_ask *ask,
 {
     struct rf_node_digest d = rf_node_digest(hash, (struct rpcfan_slice){NULL, 0});
     uint64_t n = d.a % 1000;
-    rf_evm_key_hex(
-        out, "{\"blockHash\":", rf_evm_digest(ask->chain, n, rf_evm_version(ask->chain, n)), 0, 32);
-    rf_evm_key_quantity(out, ",\"blockNumber\":", n);
-    rf_evm_key_quantity(out, ",\"transactionIndex\":", d.b % 200);
-    rf_evm_key_hex(out, ",\"from\":", d, 1000, 20);
-    rf_evm_key_hex(out, ",\"to\":", d, 2000, 20);
+    rf_node_evm_key_hex(out, "{\"blockHash\":",
+                        rf_node_evm_digest(ask->chain, n, rf_node_evm_version(ask->chain, n)), 0,
+                        32);
+    rf_node_evm_key_quantity(out, ",\"blockNumber\":", n);
+    rf_node_evm_key_quantity(out, ",\"transactionIndex\":", d.b % 200);
+    rf_node_evm_key_hex(out, ",\"from\":", d, 1000, 20);
+    rf_node_evm_key_hex(out, ",\"to\":", d, 2000, 20);
     return d;
 }
 
 static enum rf_node_answer transaction(const struct rf_node_ask *ask, struct rf_buf *out)
 {
     struct rpcfan_slice hash = rf_node_param(ask->params, 0);
-    if (!rf_evm_is_hex(hash, 32))
+    if (!rf_node_evm_is_hex(hash, 32))
         return rf_node_bad_param(out, 0, "want a transaction hash");
     if (!known_transaction(hash)) {
         rf_buf_str(out, "null");
@@ -166,9 +167,9 @@ static enum rf_node_answer transaction(const struct rf_node_ask *ask, struct rf_
     struct rf_node_digest d = transaction_place(ask, hash, out);
     rf_buf_str(out, ",\"hash\":");
     rf_buf_add(out, hash.data, hash.len);
-    rf_evm_key_quantity(out, ",\"nonce\":", d.a % 1000);
-    rf_evm_key_quantity(out, ",\"value\":", d.b);
-    rf_evm_key_quantity(out, ",\"gas\":", 21000);
+    rf_node_evm_key_quantity(out, ",\"nonce\":", d.a % 1000);
+    rf_node_evm_key_quantity(out, ",\"value\":", d.b);
+    rf_node_evm_key_quantity(out, ",\"gas\":", 21000);
     rf_buf_str(out, ",\"input\":\"0x\",\"type\":\"0x2\"}");
     return RF_NODE_RESULT;
 }
@@ -176,7 +177,7 @@ static enum rf_node_answer transaction(const struct rf_node_ask *ask, struct rf_
 static enum rf_node_answer receipt(const struct rf_node_ask *ask, struct rf_buf *out)
 {
     struct rpcfan_slice hash = rf_node_param(ask->params, 0);
-    if (!rf_evm_is_hex(hash, 32))
+    if (!rf_node_evm_is_hex(hash, 32))
         return rf_node_bad_param(out, 0, "want a transaction hash");
     if (!known_transaction(hash)) {
         rf_buf_str(out, "null");
@@ -185,8 +186,8 @@ static enum rf_node_answer receipt(const struct rf_node_ask *ask, struct rf_buf 
     struct rf_node_digest d = transaction_place(ask, hash, out);
     rf_buf_str(out, ",\"transactionHash\":");
     rf_buf_add(out, hash.data, hash.len);
-    rf_evm_key_quantity(out, ",\"gasUsed\":", 21000);
-    rf_evm_key_quantity(out, ",\"status\":", d.b % 16 != 0);
+    rf_node_evm_key_quantity(out, ",\"gasUsed\":", 21000);
+    rf_node_evm_key_quantity(out, ",\"status\":", d.b % 16 != 0);
     rf_buf_str(out, ",\"logs\":[]}");
     return RF_NODE_RESULT;
 }
@@ -227,8 +228,8 @@ static bool log_range(const struct rf_node_ask *ask, struct rpcfan_slice filter,
     uint64_t version;
     *from = *to = ask->chain->head;
     if (hash.len > 0) {
-        if (rf_evm_find(ask->chain, hash, from, &version) &&
-            version == rf_evm_version(ask->chain, *from)) {
+        if (rf_node_evm_find(ask->chain, hash, from, &version) &&
+            version == rf_node_evm_version(ask->chain, *from)) {
             *to = *from;
             return true;
         }
@@ -245,7 +246,8 @@ static bool log_range(const struct rf_node_ask *ask, struct rpcfan_slice filter,
 static enum rf_node_answer logs(const struct rf_node_ask *ask, struct rf_buf *out)
 {
     struct rpcfan_slice filter = rf_node_param(ask->params, 0);
-    struct rf_evm_filter want = {rf_node_field(filter, "address"), rf_node_field(filter, "topics")};
+    struct rf_node_evm_filter want = {rf_node_field(filter, "address"),
+                                      rf_node_field(filter, "topics")};
     uint64_t from, to, n = 0;
     if (filter.len == 0 || filter.data[0] != '{')
         return rf_node_bad_param(out, 0, "want a filter object");
@@ -257,12 +259,12 @@ static enum rf_node_answer logs(const struct rf_node_ask *ask, struct rf_buf *ou
     size_t start = out->len;
     rf_buf_char(out, '[');
     for (uint64_t i = from; i <= to; i++) {
-        unsigned count = rf_evm_log_count(ask->chain, i, rf_evm_version(ask->chain, i));
+        unsigned count = rf_node_evm_log_count(ask->chain, i, rf_node_evm_version(ask->chain, i));
         for (unsigned k = 0; k < count; k++) {
             size_t at = out->len;
             if (n > 0)
                 rf_buf_char(out, ',');
-            if (rf_evm_log(ask->chain, &want, i, k, false, out))
+            if (rf_node_evm_log(ask->chain, &want, i, k, false, out))
                 n++;
             else
                 out->len = at;
@@ -282,7 +284,7 @@ static enum rf_node_answer logs(const struct rf_node_ask *ask, struct rf_buf *ou
 static enum rf_node_answer send_raw(const struct rf_node_ask *ask, struct rf_buf *out)
 {
     char hash[RF_TX_HASH_LEN];
-    if (!rf_evm_is_hex(rf_node_param(ask->params, 0), 0) || !rf_tx_hash(ask->params, hash))
+    if (!rf_node_evm_is_hex(rf_node_param(ask->params, 0), 0) || !rf_tx_hash(ask->params, hash))
         return rf_node_bad_param(out, 0, "want a signed transaction");
     rf_buf_printf(out, "\"%s\"", hash);
     return RF_NODE_RESULT;

@@ -20,8 +20,8 @@
 #define MIX_1 UINT64_C(0xbf58476d1ce4e5b9)
 #define MIX_2 UINT64_C(0x94d049bb133111eb)
 
-void rf_evm_key_hex(struct rf_buf *out, const char *key, struct rf_node_digest d, uint64_t salt,
-                    unsigned n)
+void rf_node_evm_key_hex(struct rf_buf *out, const char *key, struct rf_node_digest d,
+                         uint64_t salt, unsigned n)
 {
     rf_buf_str(out, key);
     rf_buf_char(out, '"');
@@ -29,13 +29,13 @@ void rf_evm_key_hex(struct rf_buf *out, const char *key, struct rf_node_digest d
     rf_buf_char(out, '"');
 }
 
-void rf_evm_key_quantity(struct rf_buf *out, const char *key, uint64_t v)
+void rf_node_evm_key_quantity(struct rf_buf *out, const char *key, uint64_t v)
 {
     rf_buf_str(out, key);
     rf_node_quantity(out, v);
 }
 
-bool rf_evm_is_hex(struct rpcfan_slice s, size_t bytes)
+bool rf_node_evm_is_hex(struct rpcfan_slice s, size_t bytes)
 {
     if (s.len < 4 || s.len % 2 != 0 || s.data[0] != '"' || s.data[1] != '0' || s.data[2] != 'x')
         return false;
@@ -45,7 +45,7 @@ bool rf_evm_is_hex(struct rpcfan_slice s, size_t bytes)
     return bytes == 0 || s.len == 2 * bytes + 4;
 }
 
-bool rf_evm_is_address(struct rpcfan_slice s)
+bool rf_node_evm_is_address(struct rpcfan_slice s)
 {
     if (s.len < 4 || s.len > 44 || memcmp(s.data, "\"0x", 3) != 0)
         return false;
@@ -61,7 +61,7 @@ static uint64_t first_reorg(const struct rf_node_chain *chain, uint64_t n)
     return n < chain->base ? 1 : (n - chain->base) / chain->reorg_every + 1;
 }
 
-uint64_t rf_evm_version(const struct rf_node_chain *chain, uint64_t n)
+uint64_t rf_node_evm_version(const struct rf_node_chain *chain, uint64_t n)
 {
     if (chain->reorg_depth == 0)
         return 0;
@@ -71,7 +71,7 @@ uint64_t rf_evm_version(const struct rf_node_chain *chain, uint64_t n)
     return last < first ? 0 : last - first + 1;
 }
 
-uint64_t rf_evm_replaced(const struct rf_node_chain *chain, uint64_t head)
+uint64_t rf_node_evm_replaced(const struct rf_node_chain *chain, uint64_t head)
 {
     if (chain->reorg_depth == 0 || head <= chain->base ||
         (head - chain->base) % chain->reorg_every != 0)
@@ -86,7 +86,8 @@ static uint64_t made_at(const struct rf_node_chain *chain, uint64_t n, uint64_t 
                         : chain->base + (first_reorg(chain, n) + version - 1) * chain->reorg_every;
 }
 
-struct rf_node_digest rf_evm_digest(const struct rf_node_chain *chain, uint64_t n, uint64_t version)
+struct rf_node_digest rf_node_evm_digest(const struct rf_node_chain *chain, uint64_t n,
+                                         uint64_t version)
 {
     struct rf_node_digest d = {rf_node_mix(chain->chain_id + version * VERSION_STEP, n), 0};
     d.b = rf_node_mix(d.a, 1);
@@ -121,7 +122,7 @@ static uint64_t unmix(uint64_t z)
 static bool has_hash(struct rf_node_digest d, struct rpcfan_slice hash)
 {
     struct rf_buf text = {0};
-    rf_evm_key_hex(&text, "", d, 0, 32);
+    rf_node_evm_key_hex(&text, "", d, 0, 32);
     bool same = !text.failed && text.len == hash.len;
     for (size_t i = 0; same && i < text.len; i++)
         same = tolower((unsigned char)hash.data[i]) == text.data[i];
@@ -134,10 +135,10 @@ static unsigned hex_digit(char c)
     return (unsigned)(c <= '9' ? c - '0' : (c | 32) - 'a' + 10);
 }
 
-bool rf_evm_find(const struct rf_node_chain *chain, struct rpcfan_slice hash, uint64_t *n,
-                 uint64_t *version)
+bool rf_node_evm_find(const struct rf_node_chain *chain, struct rpcfan_slice hash, uint64_t *n,
+                      uint64_t *version)
 {
-    if (!rf_evm_is_hex(hash, 32))
+    if (!rf_node_evm_is_hex(hash, 32))
         return false;
     uint64_t word = 0;
     for (unsigned i = 0; i < 8; i++)
@@ -146,54 +147,54 @@ bool rf_evm_find(const struct rf_node_chain *chain, struct rpcfan_slice hash, ui
     uint64_t sum = unmix(unmix(word));
     for (*version = 0; *version <= chain->reorg_depth; ++*version) {
         *n = (sum - chain->chain_id - *version * VERSION_STEP) * inverse(MIX_SALT);
-        if (*n <= chain->head && *version <= rf_evm_version(chain, *n))
-            return has_hash(rf_evm_digest(chain, *n, *version), hash);
+        if (*n <= chain->head && *version <= rf_node_evm_version(chain, *n))
+            return has_hash(rf_node_evm_digest(chain, *n, *version), hash);
     }
     return false;
 }
 
-unsigned rf_evm_transactions(const struct rf_node_chain *chain, uint64_t n, uint64_t version)
+unsigned rf_node_evm_transactions(const struct rf_node_chain *chain, uint64_t n, uint64_t version)
 {
     return chain->logs > 0 ? chain->logs /* one each */
-                           : (unsigned)(rf_evm_digest(chain, n, version).a % 4);
+                           : (unsigned)(rf_node_evm_digest(chain, n, version).a % 4);
 }
 
-void rf_evm_transaction_hash(const struct rf_node_chain *chain, uint64_t n, uint64_t version,
-                             unsigned i, struct rf_buf *out)
+void rf_node_evm_transaction_hash(const struct rf_node_chain *chain, uint64_t n, uint64_t version,
+                                  unsigned i, struct rf_buf *out)
 {
-    rf_evm_key_hex(out, "", rf_evm_digest(chain, n, version), 100 + i, 32);
+    rf_node_evm_key_hex(out, "", rf_node_evm_digest(chain, n, version), 100 + i, 32);
 }
 
-void rf_evm_block(const struct rf_node_chain *chain, uint64_t n, uint64_t version,
-                  bool transactions, struct rf_buf *out)
+void rf_node_evm_block(const struct rf_node_chain *chain, uint64_t n, uint64_t version,
+                       bool transactions, struct rf_buf *out)
 {
-    struct rf_node_digest d = rf_evm_digest(chain, n, version);
+    struct rf_node_digest d = rf_node_evm_digest(chain, n, version);
     struct rf_node_chain then = *chain;
     then.head = made_at(chain, n, version);
-    uint64_t parent = n == 0 ? 0 : rf_evm_version(&then, n - 1);
-    rf_evm_key_quantity(out, "{\"number\":", n);
-    rf_evm_key_hex(out, ",\"hash\":", d, 0, 32);
-    rf_evm_key_hex(out, ",\"parentHash\":", rf_evm_digest(chain, n - 1, parent), 0, 32);
-    rf_evm_key_quantity(out, ",\"timestamp\":", GENESIS_SECONDS + n * BLOCK_SECONDS);
-    rf_evm_key_quantity(out, ",\"gasLimit\":", 30000000);
-    rf_evm_key_quantity(out, ",\"gasUsed\":", d.a % 30000000);
-    rf_evm_key_quantity(out, ",\"baseFeePerGas\":", 1000000000 + d.b % 1000000000);
-    rf_evm_key_hex(out, ",\"miner\":", d, 7, 20);
-    rf_evm_key_hex(out, ",\"stateRoot\":", d, 40, 32);
+    uint64_t parent = n == 0 ? 0 : rf_node_evm_version(&then, n - 1);
+    rf_node_evm_key_quantity(out, "{\"number\":", n);
+    rf_node_evm_key_hex(out, ",\"hash\":", d, 0, 32);
+    rf_node_evm_key_hex(out, ",\"parentHash\":", rf_node_evm_digest(chain, n - 1, parent), 0, 32);
+    rf_node_evm_key_quantity(out, ",\"timestamp\":", GENESIS_SECONDS + n * BLOCK_SECONDS);
+    rf_node_evm_key_quantity(out, ",\"gasLimit\":", 30000000);
+    rf_node_evm_key_quantity(out, ",\"gasUsed\":", d.a % 30000000);
+    rf_node_evm_key_quantity(out, ",\"baseFeePerGas\":", 1000000000 + d.b % 1000000000);
+    rf_node_evm_key_hex(out, ",\"miner\":", d, 7, 20);
+    rf_node_evm_key_hex(out, ",\"stateRoot\":", d, 40, 32);
     if (transactions) {
         rf_buf_str(out, ",\"transactions\":[");
-        for (unsigned i = 0; i < rf_evm_transactions(chain, n, version); i++)
-            rf_evm_key_hex(out, i > 0 ? "," : "", d, 100 + i, 32);
+        for (unsigned i = 0; i < rf_node_evm_transactions(chain, n, version); i++)
+            rf_node_evm_key_hex(out, i > 0 ? "," : "", d, 100 + i, 32);
         rf_buf_char(out, ']');
     }
     rf_buf_char(out, '}');
 }
 
-unsigned rf_evm_log_count(const struct rf_node_chain *chain, uint64_t n, uint64_t version)
+unsigned rf_node_evm_log_count(const struct rf_node_chain *chain, uint64_t n, uint64_t version)
 {
     /* Every fourth block or so holds one, whatever range it is asked for in: so the pieces of a
      * range come to the same as the whole. */
-    return chain->logs > 0 ? chain->logs : rf_evm_digest(chain, n, version).a % 4 == 0;
+    return chain->logs > 0 ? chain->logs : rf_node_evm_digest(chain, n, version).a % 4 == 0;
 }
 
 /* Whether a filter's place takes in a value: absent, null, the value, or an array that has it. */
@@ -215,7 +216,7 @@ static bool takes_in(struct rpcfan_slice want, const char *value)
 }
 
 /* With a `logs` line: addresses 0x..01 up, topics 0x..01 up, and filters as they are meant. */
-static bool placed_log(const struct rf_node_chain *chain, const struct rf_evm_filter *filter,
+static bool placed_log(const struct rf_node_chain *chain, const struct rf_node_evm_filter *filter,
                        struct rf_node_digest d, struct rf_buf *out)
 {
     char address[45], topic[69];
@@ -225,7 +226,7 @@ static bool placed_log(const struct rf_node_chain *chain, const struct rf_evm_fi
     snprintf(topic, sizeof topic, "\"0x%064llx\"",
              (unsigned long long)(d.b % chain->log_topics + 1));
     struct rf_buf value = {0};
-    rf_evm_key_hex(&value, "", d, 300, 32);
+    rf_node_evm_key_hex(&value, "", d, 300, 32);
     rf_buf_char(&value, '\0');
     bool good = !value.failed && takes_in(filter->address, address) &&
                 takes_in(rf_node_param(filter->topics, 0), topic) && takes_in(second, value.data) &&
@@ -236,17 +237,18 @@ static bool placed_log(const struct rf_node_chain *chain, const struct rf_evm_fi
     return good;
 }
 
-bool rf_evm_log(const struct rf_node_chain *chain, const struct rf_evm_filter *filter, uint64_t n,
-                unsigned i, bool removed, struct rf_buf *out)
+bool rf_node_evm_log(const struct rf_node_chain *chain, const struct rf_node_evm_filter *filter,
+                     uint64_t n, unsigned i, bool removed, struct rf_buf *out)
 {
-    struct rf_node_digest block = rf_evm_digest(chain, n, rf_evm_version(chain, n)), d = block;
+    struct rf_node_digest block = rf_node_evm_digest(chain, n, rf_node_evm_version(chain, n)),
+                          d = block;
     bool placed = chain->logs > 0;
     size_t start = out->len;
-    rf_evm_key_quantity(out, "{\"blockNumber\":", n);
-    rf_evm_key_hex(out, ",\"blockHash\":", block, 0, 32);
-    rf_evm_key_hex(out, ",\"transactionHash\":", block, 100 + i, 32);
-    rf_evm_key_quantity(out, ",\"transactionIndex\":", placed ? i : d.a % 200);
-    rf_evm_key_quantity(out, ",\"logIndex\":", placed ? i : d.b % 400);
+    rf_node_evm_key_quantity(out, "{\"blockNumber\":", n);
+    rf_node_evm_key_hex(out, ",\"blockHash\":", block, 0, 32);
+    rf_node_evm_key_hex(out, ",\"transactionHash\":", block, 100 + i, 32);
+    rf_node_evm_key_quantity(out, ",\"transactionIndex\":", placed ? i : d.a % 200);
+    rf_node_evm_key_quantity(out, ",\"logIndex\":", placed ? i : d.b % 400);
     if (placed) {
         d.a = rf_node_mix(d.a, LOG_SALT + i);
         d.b = rf_node_mix(d.a, 1);
@@ -256,14 +258,14 @@ bool rf_evm_log(const struct rf_node_chain *chain, const struct rf_evm_filter *f
         }
     } else {
         rf_buf_str(out, ",\"address\":");
-        if (rf_evm_is_address(filter->address))
+        if (rf_node_evm_is_address(filter->address))
             rf_buf_add(out, filter->address.data, filter->address.len);
         else
-            rf_evm_key_hex(out, "", d, 5, 20);
-        rf_evm_key_hex(out, ",\"topics\":[", d, 300, 32);
+            rf_node_evm_key_hex(out, "", d, 5, 20);
+        rf_node_evm_key_hex(out, ",\"topics\":[", d, 300, 32);
         rf_buf_char(out, ']');
     }
-    rf_evm_key_hex(out, ",\"data\":", d, 400, 32);
+    rf_node_evm_key_hex(out, ",\"data\":", d, 400, 32);
     rf_buf_str(out, removed ? ",\"removed\":true}" : ",\"removed\":false}");
     return true;
 }

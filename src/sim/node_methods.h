@@ -23,7 +23,7 @@ struct rf_node_chain {
     /* the last `reorg_depth` blocks are replaced every `reorg_every` blocks since `base`, which is
      * the head at the node's start; 0: never */
     uint64_t reorg_depth, reorg_every, base;
-    /* logs in each block, from so many addresses and first topics; 0: see rf_evm_log() */
+    /* logs in each block, from so many addresses and first topics; 0: see rf_node_evm_log() */
     uint32_t logs, log_addresses, log_topics;
 };
 
