@@ -16,10 +16,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <openssl/evp.h>
-#include <sqlite3.h>
 
-#include "base/buf.h"
+#include "accountdb.h"
 #include "base/rng.h"
 #include "rpcfan/feed.h"
 #include "sim/node.h"
@@ -60,21 +58,14 @@ static const struct seat seats[] = {
 };
 #define RIDERS RF_COUNT(seats)
 
-/** An account as the database has it. */
-struct row {
-    bool there;
-    uint64_t hash, slot; /* the oracle's hash, of the bytes that are stored */
-};
-
 struct rider {
     const struct seat *seat;
     struct world *w;
     rpcfan_client_t *client;
     rpcfan_feed_t *feed;
     struct rf_db *db;
-    sqlite3 *reader; /* another connection: what is committed */
-    sqlite3_stmt *read;
-    struct row row[KEYS];
+    struct account_reader reader; /* another connection: what is committed */
+    struct account_row row[KEYS];
     struct rpcfan_feed_mark mark;
     struct rpcfan_buffer data;
     uint64_t gaps, moved_ns;
@@ -87,12 +78,8 @@ struct rider {
 
 struct world {
     struct rf_node *node;
-    char dir[64], url[2][80], program[48];
-    char keys[KEYS][48];
-    struct rank {
-        const char *text;
-        uint32_t number;
-    } by_text[KEYS]; /* sorted */
+    char dir[64], url[2][80];
+    struct account_keys keys;
     struct rider rider[RIDERS];
     struct rf_rng rng;
     bool strict;
@@ -121,7 +108,7 @@ static bool in_scope(const struct question *q, const struct rf_bank_state *s)
 static bool says(void *arg, const struct rf_bank_state *s)
 {
     const struct question *q = arg;
-    const struct row *row = &q->r->row[q->key];
+    const struct account_row *row = &q->r->row[q->key];
     return in_scope(q, s) ? row->there && row->hash == s->hash : !row->there;
 }
 
@@ -183,24 +170,6 @@ static void oracle(struct rf_validator *v, uint64_t now_ns, void *arg)
     }
 }
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(((const struct rank *)a)->text, ((const struct rank *)b)->text);
-}
-
-static void tell_keys(struct rf_validator *v, uint64_t now_ns, void *arg)
-{
-    struct world *w = arg;
-    const struct rf_banks *banks = rf_validator_banks(v);
-    (void)now_ns;
-    snprintf(w->program, sizeof w->program, "%s", rf_validator_program(v, 0));
-    for (uint32_t i = 0; i < KEYS; i++) {
-        snprintf(w->keys[i], sizeof w->keys[i], "%s", banks->key[i].text);
-        w->by_text[i] = (struct rank){w->keys[i], i};
-    }
-    qsort(w->by_text, KEYS, sizeof w->by_text[0], by_text);
-}
-
 static void tell_tip(struct rf_validator *v, uint64_t now_ns, void *arg)
 {
     (void)now_ns;
@@ -208,59 +177,6 @@ static void tell_tip(struct rf_validator *v, uint64_t now_ns, void *arg)
 }
 
 /* The database. */
-
-static uint32_t number_of(const struct world *w, const char *text)
-{
-    struct rank want = {.text = text};
-    const struct rank *at = bsearch(&want, w->by_text, KEYS, sizeof want, by_text);
-    if (at == NULL)
-        fail_msg("an account that nobody asked for: %s", text);
-    return at->number;
-}
-
-enum { PUBKEY, STATE, SLOT, LAMPORTS, OWNER, DATA, RENT_EPOCH, SPACE, EXECUTABLE };
-static const char select_all[] = "SELECT pubkey, state, slot, lamports, owner, data, rent_epoch, "
-                                 "space, executable FROM account";
-
-/* The oracle's hash of an account as it is stored: written as a node would, and read back. */
-static uint64_t hash_of(sqlite3_stmt *s)
-{
-    struct rf_buf b = {0};
-    uint64_t hash = 0;
-    int n = sqlite3_column_bytes(s, DATA);
-    unsigned char *data = malloc(4 * ((size_t)n / 3 + 1) + 1);
-    assert_non_null(data);
-    data[0] = '\0';
-    if (n > 0)
-        EVP_EncodeBlock(data, sqlite3_column_blob(s, DATA), n);
-    rf_buf_printf(&b, "{\"lamports\":%llu,\"owner\":\"%s\",\"executable\":%s,",
-                  (unsigned long long)sqlite3_column_int64(s, LAMPORTS),
-                  (const char *)sqlite3_column_text(s, OWNER),
-                  sqlite3_column_int(s, EXECUTABLE) != 0 ? "true" : "false");
-    rf_buf_printf(&b, "\"rentEpoch\":%llu,\"space\":%llu,\"data\":[\"%s\",\"base64\"]}",
-                  (unsigned long long)sqlite3_column_int64(s, RENT_EPOCH),
-                  (unsigned long long)sqlite3_column_int64(s, SPACE), (const char *)data);
-    if (b.failed || !rf_validator_read((struct rpcfan_slice){b.data, b.len}, &hash))
-        fail_msg("stored, and no account: %.*s", (int)b.len, b.data);
-    rf_buf_fini(&b);
-    free(data);
-    return hash;
-}
-
-/* What is committed, as anybody else sees it. */
-static void read_rows(struct rider *r)
-{
-    int code;
-    memset(r->row, 0, sizeof r->row);
-    while ((code = sqlite3_step(r->read)) == SQLITE_ROW) {
-        uint32_t i = number_of(r->w, (const char *)sqlite3_column_text(r->read, PUBKEY));
-        r->row[i].there = sqlite3_column_int(r->read, STATE) == RF_DB_OPEN;
-        r->row[i].slot = (uint64_t)sqlite3_column_int64(r->read, SLOT);
-        r->row[i].hash = r->row[i].there ? hash_of(r->read) : 0;
-    }
-    assert_int_equal(code, SQLITE_DONE);
-    sqlite3_reset(r->read);
-}
 
 static void put(struct rider *r, const struct rpcfan_account_event *ev)
 {
@@ -288,7 +204,7 @@ static void status_of(struct rider *r, struct rpcfan_feed_status *s)
 /* Hold the database against the cluster. @return whether all is as it must be. */
 static bool verify(struct rider *r)
 {
-    read_rows(r);
+    account_reader_all(&r->reader, &r->w->keys, r->row);
     rf_node_oracle(r->w->node, oracle, r);
     return r->bad[0] == '\0';
 }
@@ -382,8 +298,7 @@ static void open_files(struct rider *r)
                               .by_seq = r->seat->commitment == RPCFAN_PROCESSED};
     if (rf_db_open(&o, &r->db, &err) != RPCFAN_OK)
         fail_msg("%s", err.text);
-    assert_int_equal(sqlite3_open_v2(path, &r->reader, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_prepare_v2(r->reader, select_all, -1, &r->read, NULL), SQLITE_OK);
+    account_reader_open(&r->reader, path);
 }
 
 static void start_rider(struct world *w, unsigned i, uint64_t seed)
@@ -398,8 +313,8 @@ static void start_rider(struct world *w, unsigned i, uint64_t seed)
     open_files(r);
     rpcfan_feed_options_init(&o);
     for (unsigned k = 0; k < ACCOUNTS; k++)
-        keys[k] = w->keys[k];
-    o.program = r->seat->program ? w->program : NULL;
+        keys[k] = w->keys.text[k];
+    o.program = r->seat->program ? w->keys.program : NULL;
     o.accounts = r->seat->program ? NULL : keys;
     o.n_accounts = r->seat->program ? 0 : ACCOUNTS;
     o.commitment = r->seat->commitment;
@@ -419,8 +334,7 @@ static void stop_rider(struct rider *r)
     static const char *const parts[] = {"", "-wal", "-shm"};
     rpcfan_feed_free(r->feed);
     rpcfan_client_free(r->client);
-    sqlite3_finalize(r->read);
-    sqlite3_close(r->reader);
+    account_reader_close(&r->reader);
     rf_db_close(r->db);
     rpcfan_free(r->data.data);
     for (unsigned i = 0; i < RF_COUNT(parts); i++) {
@@ -524,7 +438,7 @@ static void begin(struct world *w, uint64_t seed)
     assert_non_null(mkdtemp(w->dir));
     if (rf_node_start_thread(&o, &w->node, &err) != RPCFAN_OK)
         fail_msg("%s", err.text);
-    rf_node_oracle(w->node, tell_keys, w);
+    account_keys_ask(&w->keys, w->node, KEYS);
     for (unsigned i = 0; i < 2; i++)
         snprintf(w->url[i], sizeof w->url[i], "%s/%u", rf_node_url(w->node), i);
     for (unsigned i = 0; i < RIDERS; i++)
