@@ -38,7 +38,8 @@ void rf_feed_read_send(struct rf_feed *f, struct rf_feed_read *r, const char *me
                                 .method = method,
                                 .params = params,
                                 .stream = r->kind == RF_FEED_ROWS,
-                                .timeout_ns = RF_FEED_TIMEOUT_NS};
+                                .timeout_ns =
+                                    r->kind == RF_FEED_ROWS ? RF_FEED_ROWS_NS : RF_FEED_TIMEOUT_NS};
     rf_list_push(&f->reads, &r->link);
     f->n_reads++;
     f->count.calls++;
@@ -197,6 +198,11 @@ static void slot_answer(struct rf_feed *f, const struct rf_feed_answer *a)
     }
     f->ever_answered = true;
     f->failures = 0;
+    if (slot + RF_FEED_JUMP < f->seed_slot) { /* what an earlier run has kept is far ahead */
+        (void)rf_feed_behind(f, slot, 1);
+        rf_feed_read_pause(f, RF_SEC);
+        return;
+    }
     f->once_slot = slot;
     for (uint32_t i = 0; !f->program && i < f->n_units; i++)
         rf_feed_dirty(f, i, 0);
@@ -260,6 +266,11 @@ static void read_account(struct rf_feed *f, const struct rf_feed_read *r, uint32
     }
     bool was = (e->flags & RF_KEY_THERE) != 0, known = (e->flags & RF_KEY_KNOWN) != 0;
     enum rf_feed_merged what = rf_feed_merge(f, number, n);
+    if (what == RF_FEED_STALE && e->slot > f->tip) { /* kept by an earlier run: not there yet */
+        rf_feed_read_pause(f, RF_SEC);
+        rf_feed_dirty_end(f, number, false);
+        return;
+    }
     if (!f->program)
         rf_feed_cover_read(f, number, n->slot);
     rf_feed_dirty_end(f, number, true);
@@ -285,7 +296,7 @@ static void learn_good(struct rf_feed *f)
 {
     f->ever_answered = true;
     f->failures = 0;
-    f->behind_since_ns = 0;
+    f->behind_since_ns[1] = 0;
     if (f->inputs_now < f->inputs && ++f->good_reads >= GOOD_READS) {
         f->good_reads = 0;
         f->inputs_now = f->inputs_now > f->inputs / 2 ? f->inputs : f->inputs_now * 2;

@@ -155,11 +155,11 @@ static void go_on(struct rf_feed *f)
         rf_feed_walk_cancel(f);
         begin(f, floor, false);
     }
-    if (w->token != 0 && w->mode != RF_FEED_PAGES && w->paused != f->pressed) {
-        w->paused = f->pressed;
+    if (w->token != 0 && w->mode != RF_FEED_PAGES && w->paused != f->crowded) {
+        w->paused = f->crowded;
         f->ops.pause(f->ops.arg, w->token, w->paused);
     }
-    if (w->token == 0 && f->now_ns >= w->due_ns && !f->pressed && rf_feed_read_room(f) &&
+    if (w->token == 0 && f->now_ns >= w->due_ns && !f->crowded && rf_feed_read_room(f) &&
         rf_feed_read_ripe(f, w->floor))
         send_part(f);
 }
@@ -188,7 +188,7 @@ uint64_t rf_feed_walk_deadline(const struct rf_feed *f)
 {
     const struct rf_feed_walk *w = &f->walk;
     bool room = f->n_reads < f->calls_max;
-    if (!f->program || f->pressed)
+    if (!f->program || f->crowded)
         return RF_NEVER;
     if (w->busy)
         return w->token != 0 || !room || !rf_feed_read_ripe(f, w->floor)
@@ -254,9 +254,14 @@ static void again(struct rf_feed *f, uint64_t wait_ns)
 static void failed(struct rf_feed *f, const struct rf_feed_answer *a)
 {
     struct rf_feed_walk *w = &f->walk;
-    uint64_t wait;
-    uint32_t told;
-    switch (rf_feed_failure(f, a, w->floor, &wait, &told)) {
+    uint64_t wait, pause = f->pause_until_ns;
+    uint32_t told, failures = f->failures;
+    f->failures = w->failures;
+    enum rf_feed_failed what = rf_feed_failure(f, a, w->floor, &wait, &told);
+    w->failures = f->failures; /* it has its own time: other reads need not wait with it */
+    f->failures = failures;
+    f->pause_until_ns = pause;
+    switch (what) {
     case RF_FEED_FAIL_WAIT:
         w->due_ns = f->now_ns + wait;
         break;
@@ -345,7 +350,7 @@ void rf_feed_walk_answer(struct rf_feed *f, struct rf_feed_read *r, const struct
         again(f, RF_SEC);
         return;
     }
-    f->failures = 0;
+    w->failures = 0;
     if (a->context_slot != 0)
         w->slot_min = rf_min_u64(w->slot_min, a->context_slot);
     next_part(f, cursor, a->json.len);

@@ -25,6 +25,7 @@ struct case_call {
     char method[32];
     char *params;
     bool stream, open, canceled, paused;
+    uint64_t timeout_ns;
 };
 
 struct feed_case {
@@ -82,7 +83,8 @@ __attribute__((unused)) static void case_call(void *arg, const struct rf_feed_ca
     struct feed_case *c = arg;
     assert_true(c->n_calls < CASE_CALLS);
     struct case_call *k = &c->call[c->n_calls++];
-    *k = (struct case_call){.token = call->token, .stream = call->stream, .open = true};
+    *k = (struct case_call){
+        .token = call->token, .stream = call->stream, .open = true, .timeout_ns = call->timeout_ns};
     snprintf(k->method, sizeof k->method, "%s", call->method);
     k->params = malloc(call->params.len + 1);
     memcpy(k->params, call->params.data, call->params.len);
