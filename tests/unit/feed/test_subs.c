@@ -385,6 +385,29 @@ static void test_an_id_for_two_wires_tells_both_and_is_kept_for_the_last(void **
     w_stop(w);
 }
 
+static void test_what_died_with_an_equal_one_is_asked_for_again(void **state)
+{
+    (void)state;
+    struct rf_subs_options o = options(RPCFAN_SOLANA, 1);
+    ep[0].per_s = 1000;
+    w_start(w, &o);
+    w_account(w, 0, 1, 1);
+    w_for(w, RF_SEC);
+    /* asked for, and then what the node takes for the same is ended, before the reply comes */
+    w_add(w, 1, "accountSubscribe", "[\"K\"]", 1);
+    rf_subs_step(w->s, w->now);
+    w_remove(w, 0);
+    w_for(w, 500 * RF_US);
+    say("{\"jsonrpc\":\"2.0\",\"result\":1,\"id\":2}");
+    w_for(w, RF_SEC);
+    assert_true(w->heard[1].up[0]);
+    assert_int_equal(w->node[0].subscribed, 3);
+    w_publish(w, 0, "\"K\"", "[1]");
+    w_for(w, RF_SEC);
+    assert_true(w->heard[1].news > 0);
+    w_stop(w);
+}
+
 static void test_the_heartbeat_is_told_and_its_silence_ends_the_session(void **state)
 {
     (void)state;
@@ -660,6 +683,7 @@ int main(void)
         cmocka_unit_test(test_news_for_nobody_are_counted_and_dropped),
         cmocka_unit_test(test_news_that_cross_an_unsubscribe_are_ignored),
         cmocka_unit_test(test_an_id_for_two_wires_tells_both_and_is_kept_for_the_last),
+        cmocka_unit_test(test_what_died_with_an_equal_one_is_asked_for_again),
         cmocka_unit_test(test_the_heartbeat_is_told_and_its_silence_ends_the_session),
         cmocka_unit_test(test_slots_that_somebody_wants_are_the_heartbeat),
         cmocka_unit_test(test_without_new_heads_an_evm_session_ends),
