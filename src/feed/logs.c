@@ -129,7 +129,9 @@ static void see(struct rf_logs *l, uint64_t block)
     if (l->seen != RF_NEVER && block <= l->seen)
         return;
     l->seen = block;
-    rf_kept_expire(&l->kept, rf_time_sub(block, 4 * (uint64_t)l->core->o.margin));
+    /* Not what a pass will read again. */
+    rf_kept_expire(&l->kept,
+                   rf_min_u64(l->from, rf_time_sub(block, 4 * (uint64_t)l->core->o.margin)));
 }
 
 /* A log that stands: told where it was not. One that cannot be remembered is not told, but read

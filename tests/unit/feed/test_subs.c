@@ -203,6 +203,28 @@ static void test_the_best_endpoint_is_used_and_the_next_one_when_it_stays_down(v
     w_stop(w);
 }
 
+static void test_one_goes_back_to_the_best_endpoint_without_a_hole(void **state)
+{
+    (void)state;
+    struct rf_subs_options o = options(RPCFAN_SOLANA, 2);
+    ep[1].priority = 1;
+    w->node[0].down = true;
+    w_start(w, &o);
+    for (uint32_t i = 0; i < 20; i++)
+        w_account(w, i, i, 1);
+    w_for(w, 5 * RF_SEC);
+    assert_int_equal(w_subs_at(w, 1), 20);
+    w_for(w, 600 * RF_SEC);
+    assert_in_range(w_count(w).opened, 4, 9); /* it is looked for now and then */
+    w->node[0].down = false;
+    w_for(w, 200 * RF_SEC);
+    assert_int_equal(w_subs_at(w, 0), 20);
+    assert_int_equal(w->node[1].conns, 0);
+    for (uint32_t i = 0; i < 20; i++)
+        assert_int_equal(w->heard[i].downs, 0);
+    w_stop(w);
+}
+
 static void test_equals_share_the_load(void **state)
 {
     (void)state;
@@ -675,6 +697,7 @@ int main(void)
         cmocka_unit_test(test_five_thousand_are_up_again_within_three_seconds),
         cmocka_unit_test(test_they_are_spread_over_connections_that_close_when_empty),
         cmocka_unit_test(test_the_best_endpoint_is_used_and_the_next_one_when_it_stays_down),
+        cmocka_unit_test(test_one_goes_back_to_the_best_endpoint_without_a_hole),
         cmocka_unit_test(test_equals_share_the_load),
         cmocka_unit_test(test_two_copies_are_at_two_endpoints),
         cmocka_unit_test(test_two_copies_at_one_endpoint_are_on_two_connections),
