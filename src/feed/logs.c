@@ -128,6 +128,8 @@ static void see(struct rf_logs *l, uint64_t block)
         l->begin = block;
     if (l->seen != RF_NEVER && block <= l->seen)
         return;
+    if (l->seen == RF_NEVER) /* what was before the subscription is not its to tell */
+        l->kept.floor = rf_max_u64(l->kept.floor, block);
     l->seen = block;
     /* Not what a pass will read again. */
     rf_kept_expire(&l->kept,
