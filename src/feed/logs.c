@@ -128,8 +128,6 @@ static void see(struct rf_logs *l, uint64_t block)
         l->begin = block;
     if (l->seen != RF_NEVER && block <= l->seen)
         return;
-    if (l->seen == RF_NEVER) /* what was before the subscription is not its to tell */
-        l->kept.floor = rf_max_u64(l->kept.floor, block);
     l->seen = block;
     /* Not what a pass will read again. */
     rf_kept_expire(&l->kept,
@@ -160,12 +158,14 @@ static void add_log(struct rf_logs *l, const struct rf_evm_log *log, struct rpcf
         it->pass = l->pass;
 }
 
-/* A node takes a log back. It may be of one that is forgotten; else it was taken back before. */
+/* A node takes a log back. It may be of one that is forgotten; else it was taken back before, or is
+ * of before the subscription. */
 static void remove_log(struct rf_logs *l, const struct rf_evm_log *log, struct rpcfan_slice json,
                        struct rf_blob *blob, uint32_t endpoint)
 {
     struct rf_kept_log *it = rf_kept_find(&l->kept, log);
-    if (it == NULL && log->number >= l->kept.floor) {
+    bool forgotten = log->number < l->kept.floor && log->number >= l->begin;
+    if (it == NULL && !forgotten) {
         l->core->count.twice++;
         return;
     }

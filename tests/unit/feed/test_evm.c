@@ -242,6 +242,20 @@ static void test_logs_of_before_the_subscription_are_not_told(void **state)
     v_stop(v);
 }
 
+static void test_a_fork_from_before_the_subscription_takes_nothing_back(void **state)
+{
+    (void)state;
+    v_start(v, false, 2);
+    v_mine(v, 0, 10);
+    v_up(v);
+    v_for(v, RF_SEC);
+    v_mine(v, 0, 1);
+    v_mine(v, 5, 6); /* four of them were there before: the consumer knows nothing of them */
+    v_for(v, RF_SEC);
+    v_check(v);
+    v_stop(v);
+}
+
 static void test_quiet_logs_do_not_make_long_ranges(void **state)
 {
     (void)state;
@@ -583,6 +597,7 @@ int main(void)
         cmocka_unit_test(test_logs_come_once_and_are_taken_back),
         cmocka_unit_test(test_a_gap_of_logs_is_filled_and_what_fell_in_it_taken_back),
         cmocka_unit_test(test_logs_of_before_the_subscription_are_not_told),
+        cmocka_unit_test(test_a_fork_from_before_the_subscription_takes_nothing_back),
         cmocka_unit_test(test_quiet_logs_do_not_make_long_ranges),
         cmocka_unit_test(test_logs_that_cannot_be_read_leave_the_gap_open),
         cmocka_unit_test(test_too_much_that_is_held_is_read_instead),
