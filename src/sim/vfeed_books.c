@@ -101,7 +101,7 @@ static bool conflates(const struct rf_vfeed *w, const struct rf_vfeed_client *c)
 {
     struct rpcfan_feed_status s;
     rf_feed_status(c->feed, w->now_ns, &s);
-    return s.conflated + s.dropped > 0;
+    return s.conflated + s.dropped > 0 || w->o.feed.overflow == RPCFAN_BLOCK;
 }
 
 /* What an event says, as a row. @return false: it cannot be read, which is a breach. */

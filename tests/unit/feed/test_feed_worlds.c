@@ -275,7 +275,9 @@ static const struct world worlds[] = {
      .net = {.no_open = 500},
      .cuts = true,
      .checks = {.strict = true, .honest = true, .stuck_ns = 240 * RF_SEC}},
-    {.name = "idle-closed", .knobs = "keys=30 writes=1 idle-ms=4000", TRUE_CHECKS},
+    {.name = "idle-closed",
+     .knobs = "keys=30 writes=1 idle-ms=20000",
+     .checks = {.strict = true, .honest = true, .stuck_ns = 180 * RF_SEC}},
 };
 
 static uint64_t env(const char *name, uint64_t def)
