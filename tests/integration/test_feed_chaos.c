@@ -32,8 +32,8 @@
 #define STUCK_NS (60 * RF_SEC)
 #define SETTLE_NS (60 * RF_SEC)
 #define WORLD                                                                                      \
-    "keys=240 nodes=2 lag2=120 slot-ms=40 writes=15 close=40 reassign=20 reopen=20 fork=30 "       \
-    "finalize-lag=16 history=4000"
+    "keys=240 nodes=2 lag2=120 slot-ms=50 writes=20 close=40 reassign=20 reopen=20 fork=30 "       \
+    "history=4000"
 #define CALM                                                                                       \
     "knobs drop=0 dup=0 reorder=0 stall=0 half-open=0 close-ws=0 late-reply=0 truncate=0 "         \
     "garble=0\n"
