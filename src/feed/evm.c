@@ -138,37 +138,54 @@ uint64_t rf_evm_wait(struct rf_evm_core *c, uint32_t n)
            rf_backoff_full_jitter(RF_EVM_FIRST_WAIT_NS, RF_EVM_LONGEST_WAIT_NS, n, &c->rng);
 }
 
+uint64_t *rf_evm_session(struct rf_evm_core *c, uint64_t session)
+{
+    for (uint32_t i = 0; i < RF_EVM_SESSIONS; i++)
+        if (c->up[i] == session)
+            return &c->up[i];
+    return NULL;
+}
+
+bool rf_evm_covered(const struct rf_evm_core *c)
+{
+    uint64_t any = 0;
+    for (uint32_t i = 0; i < RF_EVM_SESSIONS; i++)
+        any |= c->up[i];
+    return any != 0;
+}
+
 static void note_up(struct rf_evm *e, const struct rf_note *n, uint64_t now_ns)
 {
     struct rf_evm_core *c = &e->core;
     bool was = rf_evm_covered(c);
-    bool moved = c->up[n->copy & 1];
-    c->up[n->copy & 1] = true;
-    c->session[n->copy & 1] = n->session;
+    uint64_t *place = rf_evm_session(c, 0);
+    if (place == NULL || rf_evm_session(c, n->session) != NULL)
+        return;
+    *place = n->session;
     c->endpoint = n->endpoint;
-    if (!was) {
-        struct rf_evm_told t = {.kind = RPCFAN_NOTE_UP, .endpoint = n->endpoint};
-        rf_evm_tell(c, &t);
-    }
-    if (e->heads != NULL && !was)
+    if (was)
+        return;
+    struct rf_evm_told t = {.kind = RPCFAN_NOTE_UP, .endpoint = n->endpoint};
+    rf_evm_tell(c, &t);
+    if (e->heads != NULL)
         rf_heads_up(e->heads, now_ns);
-    if (e->logs != NULL)
-        rf_logs_up(e->logs, c->ever && (!was || moved), now_ns);
-    /* Nothing can be fetched of what has no history. */
-    if (e->kind == RF_EVM_NONE)
-        c->gap = false;
+    else if (e->logs != NULL)
+        rf_logs_up(e->logs, c->ever, now_ns);
+    else
+        c->gap = false; /* what has no history cannot be fetched */
     c->ever = true;
 }
 
 static void note_down(struct rf_evm *e, const struct rf_note *n, uint64_t now_ns)
 {
     struct rf_evm_core *c = &e->core;
-    if (!c->up[n->copy & 1])
+    uint64_t *place = n->session != 0 ? rf_evm_session(c, n->session) : NULL;
+    if (place == NULL)
         return;
-    c->up[n->copy & 1] = false;
+    *place = 0;
     if (!rf_evm_covered(c))
         rf_evm_tell_gap(c, n->why != NULL ? n->why : "");
-    else if (e->logs != NULL) /* what only the lost copy would have taken back */
+    else if (e->logs != NULL) /* what only that session would have taken back */
         rf_logs_up(e->logs, true, now_ns);
 }
 
@@ -177,7 +194,6 @@ static void note_refused(struct rf_evm *e, const struct rf_note *n)
     struct rf_evm_told t = {
         .kind = RPCFAN_NOTE_END, .endpoint = n->endpoint, .json = n->json, .blob = n->blob};
     e->core.over = true;
-    e->core.up[0] = e->core.up[1] = false;
     rf_evm_tell(&e->core, &t);
 }
 

@@ -172,7 +172,7 @@ struct rf_blob *rf_evm_take_back(struct rpcfan_slice log, const struct rf_evm_lo
     return to_blob(&b);
 }
 
-struct rf_blob *rf_evm_replaced(const struct rf_evm_header *h)
+struct rf_blob *rf_evm_head_replaced(const struct rf_evm_header *h)
 {
     struct rf_buf b = {0};
     rf_buf_str(&b, "{\"removed\":true,\"number\":");

@@ -40,6 +40,6 @@ struct rf_blob *rf_evm_strip(struct rpcfan_slice block);
 struct rf_blob *rf_evm_take_back(struct rpcfan_slice log, const struct rf_evm_log *read);
 /** A head that is replaced: {"removed":true,"number":...,"hash":...,"parentHash":...}. @return as
  * rf_evm_strip(). */
-struct rf_blob *rf_evm_replaced(const struct rf_evm_header *h);
+struct rf_blob *rf_evm_head_replaced(const struct rf_evm_header *h);
 
 #endif

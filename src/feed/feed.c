@@ -24,17 +24,18 @@
  *
  *   figure                   value     why
  *   RF_FEED_FENCE_NS         1 s       an acknowledgement is sent before the node acts on it
- *   RF_FEED_CROWDED, _ROOMY  25, 10 %  of the queue, between which a list stops and goes on: its
- * rows can wait at the node, and what is left is for the stream RF_FEED_MARGIN           2 slots
- * what a proxy may reorder between two slots RF_FEED_SETTLE_NS        500 ms    likewise, where
- * several slots are told at one time RF_FEED_LANE_NS          1 s       of a busy account later
- * news come within 400 ms RF_FEED_JUDGE_SLOTS      4         an answer may hold the next slot's
- * state RF_FEED_JUMP             10,000    an hour: further on, the next slot has to agree
+ *   RF_FEED_MARGIN           2 slots   what a proxy may reorder between two slots
+ *   RF_FEED_SETTLE_NS        500 ms    likewise, where several slots are confirmed at once
+ *   RF_FEED_LANE_NS          1 s       of a busy account later news come within 400 ms
+ *   RF_FEED_JUDGE_SLOTS      4         an answer may hold the next slot's state
+ *   RF_FEED_JUMP             10,000    an hour: further on, the next slot has to agree
  *   RF_FEED_LEAP             512       a notification's slot is not above the slot feed's
+ *   RF_FEED_CROWDED, _ROOMY  25, 10 %  of the queue: a list stops and goes on; the rest of it is
+ *                                      for the stream
  *   RF_FEED_TIMEOUT_NS       60 s      of a read, its tries included
- *   RF_FEED_ROWS_NS          6 h       of a list, whose consumer may be slow; silence ends it
- * sooner RF_FEED_REST_NS          2 s       between two walks; twice as long, up to 10 minutes,
- * while what cannot be read is told again and again
+ *   RF_FEED_ROWS_NS          6 h       of a list, whose consumer may be slow
+ *   RF_FEED_REST_NS          2 s       between two walks; twice as long, up to 10 minutes, while
+ *                                      what cannot be read is told again and again
  *
  * Called by client/feed.c and sim/vfeed*.c. Touches the world only through its rf_feed_ops. */
 #include <stdarg.h>
@@ -327,7 +328,7 @@ void rf_feed_status(const struct rf_feed *f, uint64_t now_ns, struct rpcfan_feed
         .queue_events = f->queue.count.items,
         .queue_bytes = f->queue.count.bytes,
         .conflated = f->queue.count.conflated,
-        .dropped = f->queue.count.dropped,
+        .dropped = f->queue.count.dropped + f->count.refused,
         .snapshot_rows = f->walk.rows,
         .calls = f->count.calls,
     };

@@ -74,18 +74,19 @@ bool rf_feed_cover_slot(struct rf_feed *f, uint64_t slot)
 
 bool rf_feed_cover_data(struct rf_feed *f, struct rf_feed_session *s, uint64_t slot)
 {
-    uint64_t known = rf_max_u64(s->heard, f->tip);
+    uint64_t known = rf_max_u64(s->heard, f->tip), *d = s->data;
     uint32_t i = 0;
     if (slot == 0 || known == 0 || slot > known + RF_FEED_LEAP)
         return false;
     f->tip = rf_max_u64(f->tip, slot);
-    while (i < RF_FEED_DATA_RING && s->data[i].slot > slot)
+    while (i < RF_FEED_DATA_RING && d[i] > slot)
         i++;
-    if (i == RF_FEED_DATA_RING || s->data[i].slot == slot)
+    if (i == RF_FEED_DATA_RING || d[i] == slot)
         return true;
-    memmove(&s->data[i + 1], &s->data[i], (RF_FEED_DATA_RING - 1 - i) * sizeof s->data[0]);
-    s->data[i].slot = slot;
-    s->data[i].first_ns = f->now_ns;
+    memmove(&d[i + 1], &d[i], (RF_FEED_DATA_RING - 1 - i) * sizeof d[0]);
+    memmove(&s->data_ns[i + 1], &s->data_ns[i], (RF_FEED_DATA_RING - 1 - i) * sizeof d[0]);
+    d[i] = slot;
+    s->data_ns[i] = f->now_ns;
     if (i == 0 && !f->once)
         rf_feed_cover_all(f);
     return true;
@@ -93,21 +94,25 @@ bool rf_feed_cover_data(struct rf_feed *f, struct rf_feed_session *s, uint64_t s
 
 /* A connection tells slot after slot. The first notification of a later slot says that all of the
  * slots before that it had something to tell of have been told: the highest of those, with a margin
- * in slots and in time for what a proxy reorders. Where nothing happens, what is a root was told
- * long ago. */
-static uint64_t heard_by(const struct rf_feed *f, const struct rf_feed_session *s)
+ * in slots and in time for what a proxy reorders; several slots may be confirmed, and told, in one
+ * instant. Where nothing happens, what is a root was told long ago. */
+static uint64_t heard_by(const struct rf_feed *f, struct rf_feed_session *s)
 {
-    uint64_t later = 0; /* the highest slot that has been known for a while */
-    for (uint32_t i = 0; i < RF_FEED_DATA_RING && s->data[i].slot != 0; i++) {
-        if (later >= s->data[i].slot + RF_FEED_MARGIN)
-            return rf_max_u64(s->root, s->data[i].slot);
-        if (f->now_ns - s->data[i].first_ns >= RF_FEED_SETTLE_NS)
-            later = rf_max_u64(later, s->data[i].slot);
+    for (uint32_t i = 0; i < RF_FEED_DATA_RING; i++) {
+        if (s->data[i] == 0 || rf_time_sub(f->now_ns, s->data_ns[i]) < RF_FEED_SETTLE_NS)
+            continue;
+        for (uint32_t k = i + 1; k < RF_FEED_DATA_RING; k++) {
+            if (s->data[k] + RF_FEED_MARGIN > s->data[i])
+                continue;
+            s->told = rf_max_u64(s->told, s->data[k]);
+            break;
+        }
+        break; /* what is told of lower slots says less */
     }
-    return s->root;
+    return rf_max_u64(s->root, s->told);
 }
 
-uint64_t rf_feed_cover_of(const struct rf_feed *f, const struct rf_feed_session *s)
+uint64_t rf_feed_cover_of(const struct rf_feed *f, struct rf_feed_session *s)
 {
     if (f->commitment == RPCFAN_PROCESSED)
         return s->root; /* what is above may be taken back */
@@ -347,6 +352,7 @@ void rf_feed_cover_step(struct rf_feed *f)
             return;
         f->n_idle--;
     }
+    f->idle_ns = RF_NEVER;
 }
 
 uint64_t rf_feed_cover_deadline(const struct rf_feed *f)

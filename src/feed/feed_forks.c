@@ -1,9 +1,12 @@
 /* feed_forks.c - processed feeds: which slot is of which fork, and whose state stands on one that
  * was left.
  *
- * A slot note tells of a bank and its parent, on whatever fork; notifications of the processed
- * subscriptions tell which of them the node has chosen. When either shows a tip that is no child of
- * the last one, the accounts whose state is of the branch that was left are read. When a root is
+ * A slot note tells of a bank that begins and its parent, on whatever fork; notifications of the
+ * processed subscriptions tell which of them the node has chosen. When either shows a tip that does
+ * not stand on the last one, the accounts whose state is of the branch that was left, or older than
+ * what is known of the new one, are read. A program's subscription leaves banks out, so that those
+ * of a small one are all listed then; of a large one what was left out comes when it is confirmed.
+ * When a root is
  * told, those whose state is of a slot at or below it that is not of its chain are read too: a read
  * that was answered by a node on another fork is found at the latest then.
  *
@@ -16,6 +19,7 @@
 #define NODES 2048 /* slots that are remembered */
 #define LOG_MOST (1u << 20)
 #define BRANCH_MOST 256 /* slots of a branch that are looked at */
+#define WALK_MOST 1000  /* accounts of a program that are all listed when a fork is left */
 
 struct node {
     uint64_t slot, parent;
@@ -33,6 +37,7 @@ struct rf_feed_forks {
     uint32_t n, cap;
     uint64_t lead; /* the session whose notes are followed */
     uint64_t tip, root;
+    bool astray;   /* a state may be of a slot that the next tip is not above */
     uint64_t lost; /* news up to this slot may not be in the log; 0: all are */
 };
 
@@ -76,21 +81,51 @@ static void read_again(struct rf_feed *f, uint32_t number, uint64_t slot)
     e->flags |= RF_KEY_FORKED;
 }
 
-/* Another tip: what is of slots that are not below it is read. */
+/* The newest slot that both have below them; 0: not known. */
+static uint64_t fork_point(struct rf_feed_forks *k, uint64_t a, uint64_t b)
+{
+    for (unsigned i = 0; i < 2 * BRANCH_MOST && a != b; i++) {
+        const struct node *n = node_of(k, a > b ? a : b);
+        if (n == NULL || n->parent >= n->slot)
+            return 0;
+        if (a > b)
+            a = n->parent;
+        else
+            b = n->parent;
+    }
+    return a == b ? a : 0;
+}
+
+/* Whether a slot is of another branch: neither below the tip nor, as nodes that are read may be
+ * ahead, above it. What has not been heard of yet is not. */
+static bool elsewhere(struct rf_feed_forks *k, uint64_t slot, uint64_t tip)
+{
+    return slot > tip ? node_of(k, slot) != NULL && !is_of(k, tip, slot) : !is_of(k, slot, tip);
+}
+
+/* Another tip. Of what was written since the forks part, an account's state holds if it is of the
+ * new branch, and none that is known of this branch came after it. */
 static void follow(struct rf_feed *f, uint64_t tip)
 {
     struct rf_feed_forks *k = f->forks;
     uint64_t old = k->tip;
-    const struct node *n = node_of(k, tip);
+    bool left = old != 0 && !is_of(k, old, tip), astray = false;
     k->tip = tip;
-    f->data_tip = tip;
-    if (old == 0 || tip == old || (n != NULL && n->parent == old) || is_of(k, old, tip))
+    if (tip == old || (!left && !k->astray))
         return;
+    uint64_t from = k->astray ? k->root : rf_max_u64(fork_point(k, old, tip), k->root);
     for (uint32_t i = 0; i < k->n; i++) {
-        uint64_t slot = k->log[i].slot;
-        if (slot > k->root && slot != tip && !is_of(k, slot, tip))
-            read_again(f, k->log[i].number, slot);
+        uint32_t number = k->log[i].number;
+        uint64_t slot = k->log[i].slot, known = rf_keys_at(&f->keys, number)->slot;
+        if (slot <= from)
+            continue;
+        if (elsewhere(k, known, tip) || (known < slot && is_of(k, slot, tip)))
+            read_again(f, number, known);
+        astray = astray || known > tip;
     }
+    k->astray = astray; /* the others are being read */
+    if (left && f->program && f->there <= WALK_MOST)
+        f->walk.again = true;
 }
 
 /* Which session leads: the first that is heard, as long as it is there. */
@@ -141,6 +176,7 @@ static void settle_root(struct rf_feed *f, uint64_t root)
     if (root <= k->root)
         return;
     k->root = root;
+    f->data_tip = rf_max_u64(f->data_tip, root); /* a fork may be left for any slot above it */
     mark_chain(k, root);
     for (uint32_t i = 0; i < k->n; i++) {
         struct entry e = k->log[i];
@@ -163,13 +199,15 @@ void rf_feed_forks_slot(struct rf_feed *f, const struct rf_note *n)
         *at = (struct node){.slot = n->slot, .parent = n->parent};
     if (n->root != 0 && n->root <= n->slot)
         settle_root(f, n->root);
-    if (leads(f, n->session))
-        follow(f, n->slot);
+    /* This one has only begun, but its parent is done, and the tip unless a later one stands on it.
+     */
+    if (leads(f, n->session) && node_of(k, n->parent) != NULL && !is_of(k, n->parent, k->tip))
+        follow(f, n->parent);
 }
 
 void rf_feed_forks_tip(struct rf_feed *f, uint64_t session, uint64_t slot)
 {
-    if (leads(f, session) && slot > f->forks->root && !is_of(f->forks, slot, f->forks->tip))
+    if (leads(f, session) && slot > f->forks->root && node_of(f->forks, slot) != NULL)
         follow(f, slot);
 }
 
@@ -184,6 +222,8 @@ void rf_feed_forks_log(struct rf_feed *f, uint32_t number, uint64_t slot)
             k->cap = cap;
         }
     }
+    if (slot > k->root && !is_of(k, slot, k->tip))
+        k->astray = true;
     if (k->n == k->cap)
         k->lost = rf_max_u64(k->lost, slot);
     else

@@ -19,8 +19,8 @@
 #define RF_FEED_CROWDED 25
 #define RF_FEED_ROOMY 10
 #define RF_FEED_MARGIN 2
-#define RF_FEED_DATA_RING 16
 #define RF_FEED_SETTLE_NS (500 * RF_MS)
+#define RF_FEED_DATA_RING 16
 #define RF_FEED_JUMP 10000
 #define RF_FEED_LEAP 512
 #define RF_FEED_LANE_NS RF_SEC
@@ -38,11 +38,12 @@ struct rf_feed_session {
     uint64_t root;  /* highest root that it told in slot notes */
     uint64_t named; /* highest root that its root feed named */
     uint64_t claim; /* a slot that nobody believed yet */
-    struct {
-        uint64_t slot, first_ns; /* first_ns: when the first came */
-    } data[RF_FEED_DATA_RING];   /* the highest different slots of its notifications, falling */
-    uint32_t fenced;             /* legs with a fence */
-    struct rf_link waiting;      /* legs that wait for their fence, in order */
+    uint64_t
+        data[RF_FEED_DATA_RING]; /* the highest different slots of its notifications, falling */
+    uint64_t data_ns[RF_FEED_DATA_RING]; /* when each was told first */
+    uint64_t told;                       /* all up to here has come, by what was told after it */
+    uint32_t fenced;                     /* legs with a fence */
+    struct rf_link waiting;              /* legs that wait for their fence, in order */
 };
 
 /** One subscription of a unit as it stands on one connection. */
@@ -91,6 +92,7 @@ enum rf_feed_mode {
 /** A walk over all accounts of the program. */
 struct rf_feed_walk {
     bool busy, diff; /* diff: the keys alone, to find what the stream did not tell */
+    bool again;      /* processed: a fork was left, list all of a small program */
     bool second;     /* likewise, behind what has changed since the gap: what has gone in it */
     bool paused, lower, broken; /* lower: a row is from before the floor; broken: one is lost */
     enum rf_feed_mode mode;
@@ -168,7 +170,7 @@ struct rf_feed {
     struct rf_link reads;
     uint32_t n_reads;
     uint64_t next_token, pause_until_ns;
-    uint32_t failures, inputs_now, good_reads;
+    uint32_t failures, auth_failures, inputs_now, good_reads;
     uint64_t behind_since_ns;
     bool ever_answered;
     struct rf_feed_walk walk;
@@ -197,6 +199,7 @@ struct rf_feed {
     char why[160];
     struct {
         uint64_t notes, events, same, stale, gaps, repairs, missed, malformed, calls;
+        uint64_t refused; /* events that the queue did not take in, or that were not even made */
     } count;
 };
 
@@ -228,7 +231,7 @@ bool rf_feed_cover_data(struct rf_feed *f, struct rf_feed_session *s, uint64_t s
 /** A slot that an answer told. @return false where it cannot be. */
 bool rf_feed_cover_slot(struct rf_feed *f, uint64_t slot);
 /** The slot up to which a session has told everything. */
-uint64_t rf_feed_cover_of(const struct rf_feed *f, const struct rf_feed_session *s);
+uint64_t rf_feed_cover_of(const struct rf_feed *f, struct rf_feed_session *s);
 /** Raise `f->covered` and `f->heard` as far as all that cover something have told. */
 void rf_feed_cover_all(struct rf_feed *f);
 /** Something of a unit's is lost that its legs have brought: it has to be read at the tip. */

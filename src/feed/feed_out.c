@@ -80,6 +80,7 @@ void rf_feed_emit(struct rf_feed *f, uint32_t number, const struct rf_feed_news 
     f->count.events++;
     e->flags &= ~(uint32_t)RF_KEY_UNTOLD;
     if (ev == NULL) {
+        f->count.refused++;
         lost(f, number, n->since);
         return;
     }
@@ -91,6 +92,7 @@ void rf_feed_emit(struct rf_feed *f, uint32_t number, const struct rf_feed_news 
         free_event(event_of(out));
         break;
     case RF_QUEUE_FULL:
+        f->count.refused++;
         drop(f, ev, false);
         break;
     case RF_QUEUE_DROPPED:

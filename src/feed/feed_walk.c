@@ -174,6 +174,9 @@ void rf_feed_walk_step(struct rf_feed *f)
         if (floor != 0 && f->now_ns >= w->due_ns &&
             (w->ended_ns == 0 || f->now_ns >= w->ended_ns + w->rest_ns))
             begin(f, floor, false);
+    } else if (!w->busy && f->complete && w->again) {
+        w->again = false;
+        begin(f, rf_feed_read_floor(f, f->root), false);
     } else if (!w->busy && f->complete && f->now_ns >= w->next_diff_ns) {
         begin(f, rf_feed_read_floor(f, f->fence_max), true);
     }
@@ -195,7 +198,7 @@ uint64_t rf_feed_walk_deadline(const struct rf_feed *f)
         return wanted_floor(f) == 0 ? RF_NEVER
                : w->ended_ns == 0   ? w->due_ns
                                     : rf_max_u64(w->due_ns, w->ended_ns + w->rest_ns);
-    return f->complete ? w->next_diff_ns : RF_NEVER;
+    return !f->complete ? RF_NEVER : w->again ? f->now_ns : w->next_diff_ns;
 }
 
 /* Another way to ask. */

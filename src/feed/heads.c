@@ -166,7 +166,7 @@ static void keep(struct rf_heads *h, const struct rf_evm_header *head, struct rp
 /* The chain's last block was replaced. @return false when out of memory: not told yet. */
 static bool tell_replaced(struct rf_heads *h)
 {
-    struct rf_blob *blob = rf_evm_replaced(tip(h));
+    struct rf_blob *blob = rf_evm_head_replaced(tip(h));
     if (blob == NULL)
         return false;
     struct rf_evm_told t = {.kind = RPCFAN_NOTE_DATA,
@@ -365,11 +365,6 @@ static void connect(struct rf_heads *h, uint64_t now_ns)
     h->core->count.kept = h->n + h->pool.n;
 }
 
-static bool is_live(const struct rf_evm_core *c, uint64_t session)
-{
-    return (c->up[0] && c->session[0] == session) || (c->up[1] && c->session[1] == session);
-}
-
 /* A head was told or read. Of two nodes that differ, the one that is ahead leads. */
 static void hear(struct rf_heads *h, const struct rf_evm_header *head, uint64_t session,
                  uint64_t now_ns)
@@ -377,8 +372,8 @@ static void hear(struct rf_heads *h, const struct rf_evm_header *head, uint64_t 
     uint64_t best = h->has_goal ? h->goal.number : h->n > 0 ? tip(h)->number : 0;
     h->heard = true;
     bool behind = (h->n > 0 || h->has_goal) && head->number <= best;
-    if (find(h, head->hash) == UINT32_MAX &&
-        (!behind || session == h->lead || !is_live(h->core, h->lead))) {
+    if (find(h, head->hash) == UINT32_MAX && (!behind || session == h->lead || h->lead == 0 ||
+                                              rf_evm_session(h->core, h->lead) == NULL)) {
         h->goal = *head;
         h->has_goal = true;
         h->lead = session;

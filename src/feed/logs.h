@@ -16,7 +16,8 @@ struct rf_logs *rf_logs_new(struct rf_evm_core *core, struct rpcfan_slice filter
 void rf_logs_free(struct rf_logs *l);
 /** A log was notified. */
 void rf_logs_data(struct rf_logs *l, const struct rf_note *note, uint64_t now_ns);
-/** A copy came up. @param doubt something may have been missed since what was seen last. */
+/** It came up, or one of several sessions is over. @param doubt something may have been missed
+ * since what was seen last. */
 void rf_logs_up(struct rf_logs *l, bool doubt, uint64_t now_ns);
 /** A call ended. */
 void rf_logs_answer(struct rf_logs *l, uint64_t token, const struct rf_feed_answer *a,

@@ -7,14 +7,12 @@
 #include "base/blob.h"
 
 enum rf_note_kind {
-    RF_NOTE_UP,      /* acknowledged on `session`: what happens from now on is told. A second one
-                        of the same copy without a DOWN between: coverage has moved to this session
-                        without a hole (a planned reconnect); the old session may still tell the
-                        same once more, and ends without a DOWN */
+    RF_NOTE_UP,      /* acknowledged on `session`: what happens from now on is told there. With a
+                        planned reconnect the new session is UP before the old one is DOWN: as long
+                        as one is UP nothing is missed, but some may be told twice */
     RF_NOTE_DATA,    /* a notification */
-    RF_NOTE_DOWN,    /* coverage by this copy ends here; `session` is that of its latest UP. Comes
-                        once after each UP, or row of them, unless the subscription was removed
-                        first */
+    RF_NOTE_DOWN,    /* `session` is over for this subscription: its coverage ends here. Comes once
+                        for each RF_NOTE_UP, unless the subscription was removed or refused first */
     RF_NOTE_REFUSED, /* the node refused for good; `json` is its error object. Nothing follows */
     RF_NOTE_SLOT,    /* of the connection's own slot feed: `slot`, `parent`, `root`. To listeners of
                         sessions, not of one subscription */

@@ -34,6 +34,7 @@ static void set_defaults(struct rf_subs *s)
         if (o->message_bytes == 0)
             o->message_bytes = solana ? 4 * KIB : 64 * KIB;
         o->per_s = o->per_s > 0 ? o->per_s : 50;
+        o->retry_ns = o->retry_ns > 0 ? o->retry_ns : RF_SUBS_BACKOFF_CAP_NS;
         s->ep[i].no_batch = o->no_batch;
         s->message_min = o->message_bytes < s->message_min ? o->message_bytes : s->message_min;
     }
@@ -357,7 +358,7 @@ static void tell_fresh(struct rf_subs *s)
         struct rf_subs_wire *w = RF_CONTAINER(l, struct rf_subs_listener, fresh)->wire;
         for (uint32_t copy = 0; copy < 2; copy++)
             if (w->leg[copy].cur != NULL && w->leg[copy].cur->state == RF_SEAT_UP)
-                rf_seat_tell_up(s, w->leg[copy].cur, false);
+                rf_seat_tell_up(s, w->leg[copy].cur);
     }
 }
 

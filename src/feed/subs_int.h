@@ -125,8 +125,11 @@ struct rf_subs_listener {
     struct rf_subs_wire *wire; /* NULL: refused, nothing follows */
     uint64_t id, tag;
     uint32_t copies;
-    bool up[2];
+    uint8_t up[2]; /* by copy: on which of the leg's seats it was told UP; bits RF_UP_* */
 };
+
+#define RF_UP_CUR 1u
+#define RF_UP_FORMER 2u
 
 /** The states of a connection, in the order in which they can follow. */
 enum rf_conn_state {
@@ -252,8 +255,15 @@ void rf_seat_up(struct rf_subs *s, struct rf_subs_seat *seat, struct rpcfan_slic
 /** Its connection ends, or the node refused it: tell DOWN where that is so, find the leg another
  * way, and free it. */
 void rf_seat_lose(struct rf_subs *s, struct rf_subs_seat *seat, const char *why);
-/** Tell the listeners of a leg whose seat is UP. @param again also those that were told. */
-void rf_seat_tell_up(struct rf_subs *s, const struct rf_subs_seat *seat, bool again);
+/** Tell the listeners of a leg's seat that is UP, but for those that were told. */
+void rf_seat_tell_up(struct rf_subs *s, const struct rf_subs_seat *seat);
+/** Whether a listener was told that a seat is UP, and not that it is DOWN. */
+static inline bool rf_seat_is_up_for(const struct rf_subs_seat *seat,
+                                     const struct rf_subs_listener *li)
+{
+    uint8_t bit = seat->role == RF_ROLE_FORMER ? RF_UP_FORMER : RF_UP_CUR;
+    return (li->up[seat->copy] & bit) != 0;
+}
 /** The first of a connection's seats with a remote id, or NULL. */
 struct rf_subs_seat *rf_seat_find(const struct rf_subs *s, const struct rf_subs_conn *c,
                                   struct rpcfan_slice id);

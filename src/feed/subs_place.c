@@ -173,7 +173,7 @@ static void seat_leg(struct rf_subs *s, struct rf_subs_leg *leg, struct rf_subs_
         return;
     if (leg->wire->kind == RF_WIRE_HEADS)
         seat->conn->heads_ns = now_ns;
-    rf_seat_tell_up(s, seat, true);
+    rf_seat_tell_up(s, seat);
 }
 
 static bool is_plain(const struct rf_subs *s, const struct rf_subs_leg *leg)

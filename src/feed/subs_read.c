@@ -208,7 +208,7 @@ void rf_read_tell(struct rf_subs *s, const struct rf_subs_seat *seat, struct rpc
     const struct rf_link *head = &seat->wire->listeners;
     for (const struct rf_link *l = head->next; l != head; l = l->next) {
         const struct rf_subs_listener *li = RF_CONTAINER(l, struct rf_subs_listener, on_wire);
-        if (!li->up[seat->copy])
+        if (!rf_seat_is_up_for(seat, li))
             continue;
         n.sub = li->id;
         n.tag = li->tag;

@@ -137,16 +137,16 @@ static void note_of(const struct rf_subs_seat *seat, enum rf_note_kind kind, str
                           .copy = seat->copy};
 }
 
-void rf_seat_tell_up(struct rf_subs *s, const struct rf_subs_seat *seat, bool again)
+void rf_seat_tell_up(struct rf_subs *s, const struct rf_subs_seat *seat)
 {
     struct rf_note n;
     note_of(seat, RF_NOTE_UP, &n);
     struct rf_link *head = &seat->wire->listeners;
     for (struct rf_link *l = head->next; l != head; l = l->next) {
         struct rf_subs_listener *li = RF_CONTAINER(l, struct rf_subs_listener, on_wire);
-        if (li->copies <= seat->copy || (li->up[seat->copy] && !again))
+        if (li->copies <= seat->copy || rf_seat_is_up_for(seat, li))
             continue;
-        li->up[seat->copy] = true;
+        li->up[seat->copy] |= RF_UP_CUR;
         n.sub = li->id;
         n.tag = li->tag;
         s->ops.note(s->ops.arg, &n);
@@ -161,12 +161,21 @@ static void tell_down(struct rf_subs *s, const struct rf_subs_seat *seat, const 
     struct rf_link *head = &seat->wire->listeners;
     for (struct rf_link *l = head->next; l != head; l = l->next) {
         struct rf_subs_listener *li = RF_CONTAINER(l, struct rf_subs_listener, on_wire);
-        if (!li->up[seat->copy])
+        if (!rf_seat_is_up_for(seat, li))
             continue;
-        li->up[seat->copy] = false;
+        li->up[seat->copy] &= (uint8_t) ~(seat->role == RF_ROLE_FORMER ? RF_UP_FORMER : RF_UP_CUR);
         n.sub = li->id;
         n.tag = li->tag;
         s->ops.note(s->ops.arg, &n);
+    }
+}
+
+/* A seat becomes the former one, or comes back: what was told of it goes with it. */
+static void turn_bits(struct rf_subs_wire *w, uint32_t copy, uint8_t from, uint8_t to)
+{
+    for (struct rf_link *l = w->listeners.next; l != &w->listeners; l = l->next) {
+        struct rf_subs_listener *li = RF_CONTAINER(l, struct rf_subs_listener, on_wire);
+        li->up[copy] = (li->up[copy] & from) != 0 ? to : 0;
     }
 }
 
@@ -176,7 +185,8 @@ static void find_another(struct rf_subs *s, struct rf_subs_wire *w, uint32_t cop
     struct rf_subs_leg *leg = &w->leg[copy];
     if (leg->former != NULL) {
         rf_seat_give(leg->former, w, copy, RF_ROLE_CUR);
-        rf_seat_tell_up(s, leg->cur, false);
+        turn_bits(w, copy, RF_UP_FORMER, RF_UP_CUR);
+        rf_seat_tell_up(s, leg->cur);
     } else if (leg->next != NULL) {
         rf_seat_give(leg->next, w, copy, RF_ROLE_CUR);
     } else {
@@ -188,9 +198,9 @@ void rf_seat_lose(struct rf_subs *s, struct rf_subs_seat *seat, const char *why)
 {
     struct rf_subs_wire *w = seat->wire;
     uint32_t copy = seat->copy;
+    if (seat->role != RF_ROLE_NONE && seat->state == RF_SEAT_UP)
+        tell_down(s, seat, why);
     if (seat->role == RF_ROLE_CUR) {
-        if (seat->state == RF_SEAT_UP)
-            tell_down(s, seat, why);
         detach(seat);
         find_another(s, w, copy);
     } else {
@@ -248,10 +258,12 @@ static void take_over(struct rf_subs *s, struct rf_subs_seat *seat)
 {
     struct rf_subs_leg *leg = &seat->wire->leg[seat->copy];
     struct rf_subs_seat *old = leg->cur;
-    if (old != NULL && old->state == RF_SEAT_UP)
+    if (old != NULL && old->state == RF_SEAT_UP) {
         rf_seat_give(old, seat->wire, seat->copy, RF_ROLE_FORMER);
-    else if (old != NULL)
+        turn_bits(seat->wire, seat->copy, RF_UP_CUR, RF_UP_FORMER);
+    } else if (old != NULL) {
         rf_seat_release(s, old);
+    }
     rf_seat_give(seat, seat->wire, seat->copy, RF_ROLE_CUR);
 }
 
@@ -279,6 +291,6 @@ void rf_seat_up(struct rf_subs *s, struct rf_subs_seat *seat, struct rpcfan_slic
         c->heads_ns = now_ns;
     if (seat->role == RF_ROLE_NEXT)
         take_over(s, seat);
-    rf_seat_tell_up(s, seat, true);
+    rf_seat_tell_up(s, seat);
     rf_read_held(s, seat);
 }

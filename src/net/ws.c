@@ -244,6 +244,8 @@ void rf_ws_established(struct rf_ws_conn *c)
     c->status = 0;
     c->heard_ms = uv_now(c->w->o.loop);
     rf_ws_set_due(c, rf_time_add(uv_hrtime(), rf_ms_ns(ping_ms(c))));
+    if (!rf_list_empty(&c->texts)) /* sent before it was open */
+        lws_callback_on_writable(c->wsi);
     rf_ws_tell(c, RF_WS_OPENED, NULL, NULL);
 }
 

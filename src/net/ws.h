@@ -58,7 +58,8 @@ bool rf_ws_has(const struct rf_ws *w, uint32_t endpoint, const char **why);
 /** Connect. @param session the caller's name for it, not used before. Events follow on later turns;
  * cannot fail otherwise. */
 void rf_ws_open(struct rf_ws *w, uint32_t endpoint, uint64_t session);
-/** Queue a text message; copied. Ignored where the session is over. */
+/** Queue a text message, also before it is open; copied. Ignored where the session is over. The
+ * connection ends where over 4 MiB wait to be sent. */
 void rf_ws_send(struct rf_ws *w, uint64_t session, const char *text, size_t len);
 /** Close; RF_WS_CLOSED follows. Ignored where the session is over. */
 void rf_ws_close(struct rf_ws *w, uint64_t session);

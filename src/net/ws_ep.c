@@ -140,6 +140,7 @@ void rf_ws_prefer(char *list, const char *address)
         size_t before = (size_t)(at - list);
         if (before == 0 || n >= sizeof saved)
             return;
+        saved[n] = '\0';
         memcpy(saved, at, n); /* those in front of it move back by its length and a comma */
         memmove(list + n + 1, list, before - 1);
         memcpy(list, saved, n);

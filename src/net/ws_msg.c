@@ -124,24 +124,37 @@ int rf_ws_write(struct rf_ws_conn *c)
     return 0;
 }
 
+/* It cannot be sent: then the connection is no use either. */
+static void give_up(struct rf_ws_conn *c, const char *why, uint64_t grace_ns)
+{
+    if (c->state == RF_WS_S_OPEN) {
+        rf_ws_end(c, why, grace_ns);
+    } else {
+        rf_ws_blame(c, why);
+        rf_ws_close(c->w, c->session);
+    }
+}
+
 void rf_ws_send(struct rf_ws *w, uint64_t session, const char *text, size_t len)
 {
     struct rf_ws_conn *c = rf_ws_find(w, session);
-    if (c == NULL || c->state != RF_WS_S_OPEN)
+    if (c == NULL || c->state == RF_WS_S_CLOSING)
         return;
     if (len > RF_WS_QUEUE_MAX - c->queued) {
-        rf_ws_end(c, "the peer does not read", 0);
+        give_up(c, "the peer does not read", 0);
         return;
     }
     struct rf_ws_text *t = rf_alloc(sizeof *t + LWS_PRE + len);
     if (t == NULL) {
-        rf_ws_end(c, "out of memory", RF_WS_GRACE_NS);
+        give_up(c, "out of memory", RF_WS_GRACE_NS);
         return;
     }
     t->len = len;
     memcpy(t->data + LWS_PRE, text, len);
     rf_list_push(&c->texts, &t->link);
     c->queued += len;
+    if (c->state != RF_WS_S_OPEN)
+        return;
     lws_callback_on_writable(c->wsi);
     rf_ws_wake(w);
 }

@@ -43,7 +43,7 @@ static struct rf_bank *bank_for(struct rf_validator *v, uint32_t node, const str
 {
     char data[48];
     uint64_t slot = rf_vview_slot(&v->node[node], ask->commitment);
-    if (ask->min_slot <= slot)
+    if (ask->min_slot <= slot || rf_vchance(&v->read_rng, v->knobs.floorless))
         return rf_banks_get(&v->banks, slot);
     v->count.behind++;
     snprintf(data, sizeof data, "{\"contextSlot\":%llu}", (unsigned long long)slot);

@@ -44,7 +44,7 @@ struct rf_vknobs {
     /* subscriptions */
     uint64_t inbound, ws_batch, subs_max, refuse, drop, dup, reorder, reorder_ms, stall, stall_all,
         half_open, close_ws, close_frame, late_reply, late_reply_ms, id_reuse, truncate, garble,
-        idle_ms, bad58;
+        idle_ms, bad58, floorless;
 };
 
 /** Take knobs as text. @return 0 or RPCFAN_ECONFIG, with the knob's name. */

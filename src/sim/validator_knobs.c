@@ -65,6 +65,7 @@ static const struct {
     {"page-short", AT(page_short), 0, 0, 1000, "chance that a page has fewer"},
     {"page-empty", AT(page_empty), 0, 0, 999, "chance that it has none, though more follow"},
     {"zstd", AT(zstd), 0, 0, 1, "1: base64+zstd is known"},
+    {"floorless", AT(floorless), 0, 0, 1000, "chance that a read takes no heed of minContextSlot"},
     {"skew", AT(skew), 0, 0, 1000, "chance that a read names the slot before that of its data"},
     {"torn", AT(torn), 0, 0, 1000, "chance that getMultipleAccounts mixes two slots"},
     {"lie", AT(lie), 0, 0, 1000, "chance that a read has old data under a new slot"},

@@ -200,6 +200,7 @@ static void instant(struct rf_vfeed *w)
         if (w->o.checks.fork_exact)
             rf_vfeed_before_slot(w);
         rf_validator_run(w->v, w->now_ns);
+        rf_vfeed_after_slot(w);
     }
     while ((top = rf_heap_top(&w->wire)) != NULL && top->at_ns <= w->now_ns) {
         rf_heap_remove(&w->wire, top);

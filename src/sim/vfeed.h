@@ -4,7 +4,7 @@
  *
  * What the consumer keeps is held against the validator's bank tree with each batch that it takes:
  * the invariants I1 to I9, I13 to I18 of the feed's algorithm. The first breach is kept, in words.
- * Same seed, same hash of all that happened. Used by tests/unit/feed/test_feed_world*.c. */
+ * Same seed, same hash of all that happened. Used by tests/unit/feed/test_feed_worlds.c. */
 #ifndef RF_SIM_VFEED_H
 #define RF_SIM_VFEED_H
 

@@ -49,6 +49,9 @@ static bool true_since(struct rf_vfeed *w, uint32_t key, const struct rf_vfeed_r
     if (c != RPCFAN_PROCESSED)
         return rf_banks_held(w->banks, rf_banks_at(w->banks, c), key, from, says, &q);
     const struct rf_bank_key *k = &w->banks->key[key];
+    const struct rf_bank *bank = rf_banks_get(w->banks, from); /* of a fork that was left, maybe */
+    if (bank != NULL && says(&q, rf_banks_state(w->banks, bank, key)))
+        return true;
     for (uint32_t i = k->n; i-- > 0 && k->version[i].slot >= from;)
         if (says(&q, &k->version[i]))
             return true;
@@ -301,15 +304,40 @@ static bool is_of(struct rf_vfeed *w, uint32_t key, const struct rf_vfeed_row *r
     return says(&q, rf_banks_state(w->banks, bank, key));
 }
 
+void rf_vfeed_after_slot(struct rf_vfeed *w)
+{
+    uint64_t tip = rf_validator_slot(w->v, 0, RPCFAN_PROCESSED);
+    w->was_tip[tip % RF_BANK_SPAN] = tip;
+}
+
+/* Whether a subscription can have told the state that an account has in the tip. A program's is
+ * told what a bank wrote while that was the tip (R6), and nothing of what left (R5). */
+static bool could_know(struct rf_vfeed *w, uint32_t key, const struct rf_bank *tip)
+{
+    const struct rf_bank_state *s = rf_banks_state(w->banks, tip, key);
+    return w->o.accounts > 0 ||
+           (in_scope(w, key, s) &&
+            (s->slot <= w->banks->confirmed || w->was_tip[s->slot % RF_BANK_SPAN] == s->slot));
+}
+
+/* Whether a subscription to the program has heard that this bank is the tip. */
+static bool was_told(struct rf_vfeed *w, const struct rf_bank *tip)
+{
+    bool told = w->o.accounts > 0;
+    for (uint32_t i = 0; i < tip->n_wrote && !told; i++)
+        told = in_scope(w, tip->wrote[i], rf_banks_state(w->banks, tip, tip->wrote[i]));
+    return told;
+}
+
 void rf_vfeed_before_slot(struct rf_vfeed *w)
 {
     const struct rf_vfeed_client *c = &w->client[0];
     uint64_t tip = rf_validator_slot(w->v, 0, RPCFAN_PROCESSED);
     const struct rf_bank *bank = rf_banks_get(w->banks, tip);
-    if (!c->complete || bank == NULL)
+    if (!c->complete || bank == NULL || !was_told(w, bank))
         return;
     for (uint32_t key = 0; key < w->n_keys && w->bad[0] == '\0'; key++)
-        if (!is_of(w, key, &c->row[key], bank))
+        if (!is_of(w, key, &c->row[key], bank) && could_know(w, key, bank))
             rf_vfeed_breach(w, "I17: the tip is %llu and key %u is as of %llu",
                             (unsigned long long)tip, key, (unsigned long long)c->row[key].slot);
 }

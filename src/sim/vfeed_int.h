@@ -103,6 +103,7 @@ struct rf_vfeed {
     char **account;               /* owned; texts of the accounts mode */
     uint64_t past[RF_VFEED_PAST]; /* the slot of the commitment level, each second */
     uint64_t n_past;
+    uint64_t was_tip[RF_BANK_SPAN]; /* slots that node 0 had as its tip */
     uint64_t hash, session_base;
     struct rf_vfeed_book book;
     char bad[320];
@@ -168,6 +169,8 @@ void rf_vfeed_take(struct rf_vfeed *w, uint32_t client);
 void rf_vfeed_second(struct rf_vfeed *w);
 /** Right before a slot. */
 void rf_vfeed_before_slot(struct rf_vfeed *w);
+/** Right after the validator did something. */
+void rf_vfeed_after_slot(struct rf_vfeed *w);
 /** Undo the last batch. */
 void rf_vfeed_undo(struct rf_vfeed *w, uint32_t client);
 

@@ -91,13 +91,23 @@ __attribute__((visibility("default"))) void freeaddrinfo(struct addrinfo *ai)
     }
 }
 
+static unsigned names_looked_up(void)
+{
+    pthread_mutex_lock(&resolver.lock);
+    unsigned n = resolver.names;
+    pthread_mutex_unlock(&resolver.lock);
+    return n;
+}
+
 static void set_resolver(const char *a, const char *b, const char *c)
 {
+    pthread_mutex_lock(&resolver.lock);
     resolver.released = false;
     resolver.names = 0;
     resolver.list[0] = a;
     resolver.list[1] = b;
     resolver.list[2] = c;
+    pthread_mutex_unlock(&resolver.lock);
 }
 
 static void release_resolver(void)
@@ -174,7 +184,7 @@ static void test_name_is_looked_up_off_the_loop(void **state)
         wst_connect(&t, i);
         wst_until(&t, &t.s[i].messages, 1);
     }
-    assert_int_equal(resolver.names, 1);
+    assert_int_equal(names_looked_up(), 1);
     wst_fini(&t);
     raw_stop(s);
 }
@@ -193,7 +203,7 @@ static void test_hung_name(void **state)
         wst_until_closed(&t, 1);
         wst_until_closed(&t, 2);
         assert_string_equal(t.s[1].why, "name lookup timed out");
-        assert_int_equal(resolver.names, 1);
+        assert_int_equal(names_looked_up(), 1);
         best = rf_min_u64(best, t.longest_ns);
         release_resolver();
         wst_fini(&t);
@@ -246,7 +256,8 @@ static void fail_many_times(const char *ip, unsigned port)
     }
     assert_int_equal(net_count_handles(t.loop), handles + 1); /* the heartbeat */
     assert_int_equal(net_count_fds(), fds);
-    assert_true(t.longest_ns <= 10 * TURN_NS);
+    print_message("longest turn of 1,000 failures: %.1f ms\n", (double)t.busiest_ns / 1e6);
+    assert_true(t.busiest_ns <= TURN_NS);
     wst_fini(&t);
 }
 
@@ -331,13 +342,13 @@ static void test_next_address(void **state)
     struct raw_server *s = raw_start(&(struct raw_options){.serve = serve_hello});
     dig_hole(&h, "127.0.0.3", raw_port(s));
     set_resolver("127.0.0.2", "127.0.0.3", "127.0.0.1"); /* refused, a hole, the server */
-    open_to(&t, 1000, "ws://%s:%u/", "node.test", raw_port(s));
+    open_to(&t, 2000, "ws://%s:%u/", "node.test", raw_port(s));
     wst_connect(&t, 1);
     wst_until_opened(&t, 1);
     uint64_t begun = uv_hrtime();
     wst_connect(&t, 2);
     wst_until_opened(&t, 2);
-    assert_true(uv_hrtime() - begun < 250 * RF_MS);
+    assert_true(uv_hrtime() - begun < 900 * RF_MS);
     wst_fini(&t);
     fill_hole(&h);
     raw_stop(s);
@@ -673,7 +684,7 @@ static void test_http_proxy(void **state)
         }
         wst_fini(&t);
     }
-    assert_int_equal(resolver.names, 2); /* the proxy's, once each */
+    assert_int_equal(names_looked_up(), 2); /* the proxy's, once each */
     raw_stop(s);
 }
 

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -195,18 +196,28 @@ void wst_for(struct wst *t, uint64_t ms)
     run(t, &never, 1, ms);
 }
 
+static uint64_t cpu_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    return (uint64_t)ts.tv_sec * RF_SEC + (uint64_t)ts.tv_nsec;
+}
+
 static void beat(uv_timer_t *timer)
 {
     struct wst *t = timer->data;
-    uint64_t now = uv_hrtime();
-    if (t->beat_ns != 0)
+    uint64_t now = uv_hrtime(), cpu = cpu_ns();
+    if (t->beat_ns != 0) {
         t->longest_ns = rf_max_u64(t->longest_ns, now - t->beat_ns);
+        t->busiest_ns = rf_max_u64(t->busiest_ns, cpu - t->beat_cpu_ns);
+    }
     t->beat_ns = now;
+    t->beat_cpu_ns = cpu;
 }
 
 void wst_beat(struct wst *t)
 {
-    t->beat_ns = t->longest_ns = 0;
+    t->beat_ns = t->longest_ns = t->busiest_ns = 0;
     t->beating = true;
     uv_timer_init(t->loop, &t->heart);
     t->heart.data = t;

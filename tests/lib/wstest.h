@@ -32,7 +32,9 @@ struct wst {
     unsigned fds, handles;
     uv_timer_t heart;
     bool beating;
-    uint64_t beat_ns, longest_ns;
+    uint64_t beat_ns, beat_cpu_ns;
+    uint64_t longest_ns; /* without a turn, by the clock: others on the machine count as well */
+    uint64_t busiest_ns; /* without a turn, of this thread's CPU */
     char url[2300];
     char logged[16384];
 };
@@ -61,7 +63,7 @@ void wst_until_opened(struct wst *t, uint64_t session);
 void wst_until_closed(struct wst *t, uint64_t session);
 /** Turn the loop for that long by the clock: for what must not happen. */
 void wst_for(struct wst *t, uint64_t ms);
-/** Measure the longest time without a turn from now on. */
+/** Measure the longest times without a turn from now on. */
 void wst_beat(struct wst *t);
 /** Shut the shell down, check that nothing is left of it, and free. */
 void wst_fini(struct wst *t);

@@ -729,6 +729,49 @@ static void test_gather_closes(void **state)
     }
 }
 
+/* Two that were sent alone are refused for rate, the one that was sent first last: it comes back in
+ * front of the other while its exchange is settled, and takes it along from where the next call of
+ * that exchange would go in. */
+static void serve_refusals(struct bench *b, struct rf_exchange *ex, uint64_t now_ns,
+                           struct rf_vreply *out)
+{
+    (void)now_ns;
+    if (b->exchanges > 2) {
+        bench_reply_ok(ex, out);
+        return;
+    }
+    out->delay_ns = b->exchanges == 1 ? 50 * RF_MS : 20 * RF_MS;
+    bench_reply(out, 429, "no");
+}
+
+static void test_gather_of_calls_that_come_back(void **state)
+{
+    (void)state;
+    struct bench b;
+    init(&b, 1, 1);
+    b.ep[0].batch = 10;
+    b.serve = serve_refusals;
+    bench_start(&b);
+    ask(&b, 1, BASE64, 20 * RF_SEC);
+    bench_calls(&b, 3, "getSlot", 20 * RF_SEC);
+    bench_run(&b, RF_MS);
+    ask(&b, 2, BASE64, 20 * RF_SEC);
+    bench_run(&b, RF_MS);
+    assert_int_equal(b.exchanges, 2);
+    bench_run(&b, 10 * RF_SEC);
+    assert_int_equal(b.ok, 5);
+    assert_int_equal(bench_net(&b, 0)->gathered, 2);
+    finish(&b);
+}
+
+static void check_sends(struct bench *b, struct rf_vcall *c, uint64_t now_ns)
+{
+    (void)b, (void)now_ns;
+    assert_int_equal(c->call.sends, c->call.err == RPCFAN_OK ? 1 : c->call.sends);
+    assert_null(c->call.into);
+    assert_null(c->call.gather);
+}
+
 /* With `join` equal ones share one key, and outlive the one who asked. */
 static void test_gather_with_join(void **state)
 {
@@ -740,6 +783,7 @@ static void test_gather_with_join(void **state)
     b.net[0].join = 1;
     b.node[0].latency_ns = 100 * RF_MS;
     b.serve = take;
+    b.done = check_sends;
     b.arg = &t;
     bench_start(&b);
     first = ask(&b, 0, BASE64, 50 * RF_MS);
@@ -976,6 +1020,7 @@ int main(void)
         cmocka_unit_test(test_gather_cancels_before_and_after_it_is_sent),
         cmocka_unit_test(test_gather_all_leave),
         cmocka_unit_test(test_gather_closes),
+        cmocka_unit_test(test_gather_of_calls_that_come_back),
         cmocka_unit_test(test_gather_with_join),
         cmocka_unit_test(test_gather_many_options),
         cmocka_unit_test(test_gather_each_call_once_and_rightly),

@@ -60,6 +60,8 @@ struct vworld {
     bool quiet;    /* blocks have no logs */
     bool refuse;   /* calls are answered with an error object */
     bool up;
+    uint64_t entered;   /* allocations by then */
+    uint64_t starve_at; /* not 0: the allocation of the feed that fails, counted from here */
     uint64_t last_note; /* notes of a session keep their order */
     /* the consumer */
     uint32_t stack[V_BLOCKS]; /* heads that it has */
@@ -264,9 +266,13 @@ static void v_answer_block(struct vworld *v, json_t *params, uint32_t tip, struc
     v_write_head(b, &v->block[at], &v->block[v->block[at].parent], true);
 }
 
+static void v_enter(struct vworld *v);
+static void v_leave(struct vworld *v);
+
 static void v_call(void *arg, const struct rf_feed_call *call)
 {
     struct vworld *v = arg;
+    v_leave(v);
     uint32_t tip = v_seen_tip(v);
     struct rf_buf b = {0};
     struct v_event *ev = v_event(v, V_ANSWER, v->now + v_delay(v));
@@ -287,6 +293,7 @@ static void v_call(void *arg, const struct rf_feed_call *call)
     ev->blob = v_blob(b.data, b.len);
     rf_buf_fini(&b);
     json_decref(params);
+    v_enter(v);
 }
 
 /* The consumer. */
@@ -410,13 +417,30 @@ static void v_stop(struct vworld *v)
     rf_heap_fini(&v->events);
 }
 
+/* Around each entry into the feed: its allocations fail where that was asked for. The world's own,
+ * inside of v_call(), are made with that off. */
+static void v_enter(struct vworld *v)
+{
+    rf_alloc_fail_at(v->starve_at);
+    v->entered = rf_alloc_count();
+}
+
+static void v_leave(struct vworld *v)
+{
+    uint64_t made = rf_alloc_count() - v->entered;
+    rf_alloc_fail_at(0);
+    v->starve_at = v->starve_at > made ? v->starve_at - made : 0;
+}
+
 static void v_note(struct vworld *v, enum rf_note_kind kind, struct rf_blob *blob)
 {
     struct rf_note n = {.kind = kind, .session = v->session, .endpoint = 3, .why = "cut"};
     if (blob != NULL)
         n.json = (struct rpcfan_slice){blob->data, blob->len};
     n.blob = blob;
+    v_enter(v);
     rf_evm_note(v->e, &n, v->now);
+    v_leave(v);
 }
 
 static void v_up(struct vworld *v)
@@ -446,14 +470,18 @@ static void v_happen(struct vworld *v, struct v_event *ev)
     ev->answer.json = (struct rpcfan_slice){ev->blob->data, ev->blob->len};
     ev->answer.blob = ev->blob;
     ev->answer.endpoint = "a";
+    v_enter(v);
     rf_evm_answer(v->e, ev->token, &ev->answer, v->now);
+    v_leave(v);
 }
 
 static void v_for(struct vworld *v, uint64_t ns)
 {
     uint64_t until = v->now + ns, same = 0;
     for (;;) {
+        v_enter(v);
         rf_evm_step(v->e, v->now);
+        v_leave(v);
         uint64_t next = rf_min_u64(rf_heap_next(&v->events), rf_evm_deadline(v->e));
         if (next > until)
             break;

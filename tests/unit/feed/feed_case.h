@@ -229,12 +229,12 @@ __attribute__((unused)) static void case_told(struct feed_case *c, uint64_t sess
 {
     size_t len = strlen(json);
     struct rf_blob *blob = rf_blob_new(len);
-    rf_blob_add(blob, json, len);
+    bool kept = blob != NULL && rf_blob_add(blob, json, len); /* without one it is copied */
     case_note(c, (struct rf_note){.kind = RF_NOTE_DATA,
                                   .session = session,
                                   .tag = tag,
-                                  .json = {blob->data, len},
-                                  .blob = blob});
+                                  .json = {kept ? blob->data : json, len},
+                                  .blob = kept ? blob : NULL});
     rf_blob_unref(blob);
 }
 

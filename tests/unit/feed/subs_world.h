@@ -77,7 +77,8 @@ struct w_event {
 struct w_heard {
     uint64_t id;
     bool removed, refused, up[2];
-    uint64_t session[2];
+    uint64_t session[2]; /* the latest one of each copy */
+    uint64_t former[2];  /* the one before, where it is still up; 0: none */
     uint32_t ups, downs, moved, news;
     bool slots; /* it is a slotSubscribe */
     uint32_t copies;
@@ -381,8 +382,10 @@ static void w_note_of_sub(struct world *w, const struct rf_note *n)
     assert_true(n->copy < 2);
     switch (n->kind) {
     case RF_NOTE_UP:
-        /* a second one says that it has moved to another session */
+        /* with a second one it moves to another session, and the first one goes down later */
         assert_true(!h->up[n->copy] || h->session[n->copy] != n->session);
+        assert_int_equal(h->former[n->copy], 0);
+        h->former[n->copy] = h->up[n->copy] ? h->session[n->copy] : 0;
         h->moved += h->up[n->copy] ? 1 : 0;
         h->up[n->copy] = true;
         h->session[n->copy] = n->session;
@@ -390,13 +393,20 @@ static void w_note_of_sub(struct world *w, const struct rf_note *n)
         break;
     case RF_NOTE_DOWN:
         assert_true(h->up[n->copy]);
-        assert_int_equal(h->session[n->copy], n->session);
         assert_non_null(n->why);
-        h->up[n->copy] = false;
-        h->downs++;
+        if (h->former[n->copy] == n->session) {
+            h->former[n->copy] = 0;
+            break;
+        }
+        assert_int_equal(h->session[n->copy], n->session);
+        h->session[n->copy] = h->former[n->copy];
+        h->up[n->copy] = h->former[n->copy] != 0;
+        h->former[n->copy] = 0;
+        h->downs += h->up[n->copy] ? 0 : 1;
         break;
     case RF_NOTE_DATA:
         assert_true(h->up[n->copy]);
+        assert_true(n->session == h->session[n->copy] || n->session == h->former[n->copy]);
         assert_true(n->json.len > 0 && n->json.data >= n->blob->data &&
                     n->json.data + n->json.len <= n->blob->data + n->blob->len);
         snprintf(h->last, sizeof h->last, "%.*s", (int)n->json.len, n->json.data);
@@ -438,7 +448,8 @@ static void w_note(void *arg, const struct rf_note *n)
         for (uint32_t i = 0; i < W_SUBS; i++)
             for (int copy = 0; copy < 2; copy++)
                 assert_false(w->heard[i].up[copy] && !w->heard[i].removed &&
-                             w->heard[i].session[copy] == n->session);
+                             (w->heard[i].session[copy] == n->session ||
+                              w->heard[i].former[copy] == n->session));
         break;
     default:
         w_note_of_sub(w, n);

@@ -173,6 +173,11 @@ static void test_validator_min_context_slot(void **state)
              "{\"contextSlot\":%llu}}",
              late);
     assert_string_equal(a, want);
+    rf_validator_set(t.v, "floorless=1000", NULL);
+    a = vtest_call(&t, 1, "getAccountInfo", with_key(0, config), &error);
+    assert_false(error);
+    assert_int_equal(vtest_number(a, "\"slot\":"), late);
+    rf_validator_set(t.v, "floorless=0", NULL);
     vtest_run(&t, 4000);
     vtest_call(&t, 1, "getAccountInfo", with_key(0, config), &error);
     assert_false(error);
