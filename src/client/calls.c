@@ -67,6 +67,7 @@ void rf_calls_make(struct rf_calls *calls, const struct rf_feed_call *want)
                                  .params = want->params.data,
                                  .params_len = want->params.len,
                                  .timeout_ms = want->timeout_ns / RF_MS,
+                                 .split = want->stream ? 0 : RPCFAN_SPLIT_RANGE,
                                  .cb = ended,
                                  .arg = call,
                                  .element = want->stream ? row_came : NULL};
