@@ -51,7 +51,7 @@ struct world {
 };
 
 /* The promises of a world in which nothing is lost in silence and nobody lies. */
-#define TRUE_CHECKS .checks = {.strict = true, .honest = true, .stuck_ns = 60 * RF_SEC}
+#define TRUE_CHECKS .checks = {.strict = true, .honest = true, .stuck_ns = 180 * RF_SEC}
 
 /* All faults at once that are not silent and no lies. */
 #define EVERYTHING                                                                                 \
@@ -270,12 +270,12 @@ static const struct world worlds[] = {
      .settle_s = 120},
     {.name = "restarts",
      .knobs = "keys=60 close-ws=2 close=50",
-     .checks = {.strict = true, .honest = true, .stuck_ns = 60 * RF_SEC},
+     .checks = {.strict = true, .honest = true, .stuck_ns = 180 * RF_SEC},
      .restarts = true},
     {.name = "restarts-accounts",
      .knobs = "keys=60 close-ws=2 close=50",
      .accounts = 40,
-     .checks = {.strict = true, .honest = true, .stuck_ns = 60 * RF_SEC},
+     .checks = {.strict = true, .honest = true, .stuck_ns = 180 * RF_SEC},
      .restarts = true},
     {.name = "finalized",
      .knobs = "keys=60 root-hold=300 fork=100 skip=100 close-ws=3",
