@@ -62,6 +62,8 @@ bool rf_sub_queue_init(rpcfan_sub_t *s);
 void rf_sub_queue_fini(rpcfan_sub_t *s);
 /** Put a note into the queue by its policy, or leave it out as told already. Thread: loop. */
 void rf_sub_deliver(rpcfan_sub_t *s, const struct rf_arrival *a);
+/** Ring the bell where something waits. Thread: loop. */
+void rf_sub_ring(rpcfan_sub_t *s);
 /** Count notifications that came and had been told before. Thread: loop. */
 void rf_sub_count_twice(rpcfan_sub_t *s, uint64_t n);
 
