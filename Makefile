@@ -177,7 +177,11 @@ bars-real: all $(BARS_REAL) ## bars over loopback against the fake node, some mi
 SEEDS ?= 20
 SLOTS ?= 50000
 WORLDS := $(BUILD)/tests/unit/feed/test_feed_worlds
-soak: $(WORLDS) ## the account feed's virtual worlds for longer: SEEDS (20) runs of SLOTS (50000) each
+CUTS ?= 1000
+KILLS ?= 50
+STORMS := $(BUILD)/tests/integration/test_feed_chaos $(BUILD)/tests/integration/test_index_kill
+soak: all $(WORLDS) $(STORMS) ## feeds for longer: SEEDS (20) worlds of SLOTS (50000), CUTS (1000) connections, KILLS (50)
+	$(Q)for t in $(STORMS); do CUTS=$(CUTS) KILLS=$(KILLS) VERBOSE=1 $$t || exit 1; done
 	$(Q)SEEDS=$(SEEDS) SLOTS=$(SLOTS) VERBOSE=1 $(WORLDS)
 
 MUTANT_TESTS := $(addprefix $(BUILD)/tests/,unit/feed/test_feed_worlds \

@@ -167,6 +167,8 @@ static void add_rule(struct rf_buf *b, const struct rf_verdict *v)
     if (r != NULL) {
         rf_buf_printf(b, "%s (%s, line %u)\n          ", r->id, origin(r), r->line);
         rf_buf_add(b, r->source.data, r->source.len);
+    } else if (strcmp(v->rule, "batch-silent") == 0) {
+        rf_buf_str(b, "batch-silent: no word in answer to a batch; a smaller one will tell");
     } else if (v->vague) {
         rf_buf_str(b, "batch-vague: it speaks of one call, but stands for a batch");
     } else if (strcmp(v->rule, "member") == 0) {

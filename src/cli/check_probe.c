@@ -1,10 +1,11 @@
 /* check_probe.c - asks one endpoint what it can do, through clients of its own.
  *
- * Happy path: identity (one call, which also opens the connection), head (five calls, one after the
- * other), then some calls at once with one request in flight: what cannot go at once waits and
- * leaves as a batch. The status tells what was learned. A limit's pacer would let them go one by
- * one, and no batch would form; so they go without it, but no more of them than a quarter of the
- * smallest window: sent, refused and sent again they are still within it.
+ * Happy path: what it is, where no family is configured; identity (one call), head (five calls, one
+ * after the other), then some calls at once with one request in flight: what cannot go at once
+ * waits and leaves as a batch. The status tells what was learned. A limit's pacer would let them go
+ * one by one, and no batch would form; so they go without it, but no more of them than a quarter of
+ * the smallest window: sent, refused and sent again they are still within it.
+ *
  * Failure modes: the first question that fails ends it, and its reason is the endpoint's. */
 #include "cli/check_probe.h"
 
@@ -198,9 +199,36 @@ static void ask_batch(struct probing *p, uint32_t calls)
     rpcfan_cq_free(cq);
 }
 
+/* What it is where nobody said: the first family whose identity it can tell. */
+static enum rpcfan_family guess(struct probing *p)
+{
+    static const enum rpcfan_family order[] = {RPCFAN_EVM, RPCFAN_SOLANA};
+    char text[sizeof p->out->identity];
+    for (size_t i = 0; i < RF_COUNT(order); i++) {
+        rpcfan_result_t *res = NULL;
+        struct rpcfan_error err = {0};
+        struct rpcfan_request req = {.size = sizeof req,
+                                     .method = questions[order[i]].identity,
+                                     .timeout_ms = p->deadline_ms};
+        if (rpcfan_call_wait(p->client, &req, &res, &err) != RPCFAN_OK)
+            return RPCFAN_GENERIC;
+        enum rpcfan_err rc = rpcfan_result_err(res);
+        bool told =
+            rc == RPCFAN_OK && rf_probe_text(rpcfan_result_json(res), true, text, sizeof text);
+        rpcfan_result_unref(res);
+        if (told)
+            return order[i];
+        if (rc != RPCFAN_OK && rc != RPCFAN_ERPC)
+            return RPCFAN_GENERIC; /* the questions to come will say why */
+    }
+    return RPCFAN_GENERIC;
+}
+
 static void ask_one_by_one(struct probing *p)
 {
     struct rf_probe *out = p->out;
+    if (p->family == RPCFAN_GENERIC)
+        p->family = guess(p);
     if (!ask(p, questions[p->family].identity, true, out->identity, sizeof out->identity))
         return;
     for (int i = 0; i < RF_PROBE_SAMPLES; i++) {

@@ -20,8 +20,8 @@ enum rf_probe_batch {
 struct rf_probe {
     bool failed;
     char why[200];     /* where it failed: at what, and why */
-    char identity[72]; /* chain id (0x89), or genesis hash; "" in a generic network */
-    char head[24];     /* block or slot, in decimal; "" in a generic network */
+    char identity[72]; /* chain id (0x89), or genesis hash; "" where it is of no known family */
+    char head[24];     /* block or slot, in decimal; "" where it is of no known family */
     enum rf_probe_batch batch_state;
     uint64_t batch;
     double latency_ms; /* half of the requests took at most this, waiting for limits not included */

@@ -12,7 +12,8 @@ int rf_help_print(const char *text, int globals)
         fputs("\n", stdout);
         fputs(rf_global_help, stdout);
     }
-    return fflush(stdout) == 0 ? RF_EXIT_OK : RF_EXIT_IO;
+    /* a part that was written before the end is told by ferror() alone */
+    return fflush(stdout) == 0 && !ferror(stdout) ? RF_EXIT_OK : RF_EXIT_IO;
 }
 
 int rf_help_misuse(const char *command, const char *problem)

@@ -239,6 +239,21 @@ static void turns(struct rf_index *x)
     }
 }
 
+/* The time of --for was over before all was read once. With --once that is no success. */
+static void say_partial(struct rf_index *x)
+{
+    const char *why = x->status.why[0] != '\0' ? x->status.why : x->status.state;
+    if (x->mark.complete != 0 || x->follow.interrupted || x->follow.failed != 0)
+        return;
+    if (x->o->once)
+        rf_follow_fail(&x->follow, RF_EXIT_CALLS,
+                       "not all accounts were read in the time of --for (%s)", why);
+    else
+        rf_cli_say("index: not all accounts were read in the time of --for (%s); the next run goes "
+                   "on",
+                   why);
+}
+
 int rf_index_run(struct rf_index *x)
 {
     if (!rf_index_start_feed(x, true))
@@ -251,5 +266,6 @@ int rf_index_run(struct rf_index *x)
         commit(x);
     if (x->feed != NULL)
         rpcfan_feed_status(x->feed, &x->status);
+    say_partial(x);
     return RF_EXIT_OK;
 }

@@ -249,7 +249,9 @@ static int start(struct rf_globals *g, int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct rf_globals g = {0};
-    signal(SIGPIPE, SIG_IGN); /* a closed stdout is an error of write(), told with a remedy */
+    /* a closed stdout and a file at its limit are errors of write(), told with a remedy */
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     int status = start(&g, argc, argv);
     rf_globals_fini(&g);
     return status;

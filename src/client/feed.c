@@ -26,6 +26,7 @@ struct rpcfan_feed {
     struct rf_bell bell;
     struct rf_feed *feed;
     bool started, closed;
+    bool stopped; /* the connections are not read: RPCFAN_BLOCK, and full */
 };
 
 static void lock(rpcfan_feed_t *f)
@@ -143,7 +144,11 @@ static uint64_t step(struct rf_live_member *m, uint64_t now_ns)
     rf_feed_step(f->feed, now_ns);
     rf_bell_set(&f->bell, rf_feed_ready(f->feed));
     uint64_t due_ns = rf_feed_deadline(f->feed);
+    bool full = rf_feed_full(f->feed), turned = full != f->stopped;
+    f->stopped = full;
     pthread_mutex_unlock(&f->lock);
+    if (turned)
+        rf_live_pause_all(f->net, full);
     /* What could not be started must be answered in a turn to come. */
     return rf_calls_late(&f->calls) ? now_ns + RF_MS : due_ns;
 }
@@ -153,7 +158,10 @@ static void session(struct rf_live_member *m, const struct rf_note *note, uint64
     rpcfan_feed_t *f = RF_CONTAINER(m, struct rpcfan_feed, member);
     lock(f);
     rf_feed_note(f->feed, note, now_ns);
+    bool stopped = f->stopped;
     unlock_dirty(f);
+    if (stopped && note->kind == RF_NOTE_SESSION_UP)
+        rf_live_pause(f->net, note->session, true);
 }
 
 static void end(rpcfan_feed_t *f)
@@ -204,6 +212,8 @@ static void stop(struct rf_live_cmd *cmd, uint64_t now_ns)
     struct rf_link *l;
     rf_calls_drop(&f->calls);
     rf_list_remove(&f->member.link);
+    if (f->stopped && !f->client->live->closing)
+        rf_live_pause_all(f->net, false);
     while ((l = f->listeners.next) != &f->listeners)
         drop_listener(RF_CONTAINER(l, struct rf_listener, link), now_ns);
 }
@@ -325,7 +335,7 @@ size_t rpcfan_feed_take(rpcfan_feed_t *feed, struct rpcfan_account_event *out, s
     if (feed->closed && taken == 0)
         mark->failed = RPCFAN_ECLOSED;
     rf_bell_set(&feed->bell, feed->closed || rf_feed_ready(feed->feed));
-    bool due = rf_feed_deadline(feed->feed) <= uv_hrtime();
+    bool due = rf_feed_deadline(feed->feed) <= uv_hrtime() || feed->stopped;
     pthread_mutex_unlock(&feed->lock);
     if (due)
         rf_live_post(feed->client, &feed->poke);

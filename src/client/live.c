@@ -50,11 +50,37 @@ static void close_session(void *arg, uint64_t session)
     rf_ws_close(net->live->ws, wire_name(net, session));
 }
 
+/* Without memory for its name a session is never stopped: what does not fit is read again then. */
+static void session_up(struct rf_live_net *net, uint64_t session)
+{
+    if (net->n_sessions == net->sessions_cap) {
+        uint32_t cap = net->sessions_cap * 2 + 8;
+        uint64_t *grown = rf_realloc(net->session, cap * sizeof grown[0]);
+        if (grown == NULL)
+            return;
+        net->session = grown;
+        net->sessions_cap = cap;
+    }
+    net->session[net->n_sessions++] = session;
+}
+
+static void session_down(struct rf_live_net *net, uint64_t session)
+{
+    for (uint32_t i = 0; i < net->n_sessions; i++) {
+        if (net->session[i] == session)
+            net->session[i] = net->session[--net->n_sessions];
+    }
+}
+
 static void tell(void *arg, const struct rf_note *note)
 {
     struct rf_live_net *net = arg;
     uint64_t now_ns = uv_hrtime();
     net->dirty = true;
+    if (note->kind == RF_NOTE_SESSION_UP)
+        session_up(net, note->session);
+    if (note->kind == RF_NOTE_SESSION_DOWN)
+        session_down(net, note->session);
     if (note->sub != 0) {
         struct rf_listener *l = (struct rf_listener *)(uintptr_t)note->tag;
         l->note(l, note, now_ns);
@@ -138,6 +164,7 @@ static void free_net(struct rf_live_net *net)
         return;
     rf_subs_free(net->subs);
     rf_free(net->endpoint);
+    rf_free(net->session);
     rf_free(net);
 }
 
@@ -265,6 +292,12 @@ const char *rf_live_endpoint(const struct rf_live_net *net, uint32_t endpoint)
 void rf_live_pause(struct rf_live_net *net, uint64_t session, bool pause)
 {
     rf_ws_pause(net->live->ws, wire_name(net, session), pause);
+}
+
+void rf_live_pause_all(struct rf_live_net *net, bool pause)
+{
+    for (uint32_t i = 0; i < net->n_sessions; i++)
+        rf_live_pause(net, net->session[i], pause);
 }
 
 /* The turn. */

@@ -58,6 +58,8 @@ struct rf_live_net {
     uint32_t *endpoint; /* owned: the engine's index to the client's */
     uint32_t n_endpoints;
     struct rf_link members; /* rf_live_member.link */
+    uint64_t *session;      /* owned: those that stand */
+    uint32_t n_sessions, sessions_cap;
     bool dirty;
 };
 
@@ -103,6 +105,8 @@ void rf_live_join(struct rf_live_net *net, struct rf_live_member *m);
 const char *rf_live_endpoint(const struct rf_live_net *net, uint32_t endpoint);
 /** Stop or go on reading a session. */
 void rf_live_pause(struct rf_live_net *net, uint64_t session, bool pause);
+/** Stop or go on reading all sessions that stand. */
+void rf_live_pause_all(struct rf_live_net *net, bool pause);
 /** A turn is due: something changed outside of one. Thread: loop. */
 void rf_live_touch(struct rf_live_net *net);
 /** Append a network's subscriptions to the status object; nothing where nobody listens. */

@@ -88,7 +88,7 @@ static void resume(struct rf_live_cmd *cmd, uint64_t now_ns)
 /* Told by two nodes, or twice by one around a planned reconnect. */
 static bool told_already(rpcfan_sub_t *s, struct rpcfan_slice json)
 {
-    if (s->twice == NULL)
+    if (s->twice == NULL || s->evm != NULL) /* that knows better what was told: forks come back */
         return false;
     uint64_t hash = rf_json_canon_hash(json) | 1;
     uint64_t *slot = &s->twice[hash / 2 % RF_SUB_TWICE];

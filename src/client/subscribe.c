@@ -89,7 +89,8 @@ static bool make_evm(rpcfan_sub_t *s, const struct rf_live_net *net, uint64_t no
     struct rf_evm_options o = {.method = s->o.method,
                                .params = params,
                                .seed = s->client->seed + net->network,
-                               .log = &s->client->log};
+                               .log = &s->client->log,
+                               .name = s->o.network};
     struct rf_evm_ops ops = {.arg = s, .call = evm_call, .tell = evm_tell};
     s->evm = rf_evm_new(&o, &ops, now_ns);
     return s->evm != NULL;

@@ -332,6 +332,20 @@ static bool is_about_a_call(enum rf_class c)
            (act == RF_ACT_DELIVER || act == RF_ACT_ELSEWHERE || act == RF_ACT_LATER);
 }
 
+/* A success that says nothing at all, or an array of nothing: some front ends refuse a batch so. */
+static bool is_silent(const struct rf_answer *a)
+{
+    size_t marks = 0;
+    for (size_t i = 0; i < a->body.len; i++) {
+        char c = a->body.data[i];
+        if (c == '[' || c == ']')
+            marks++;
+        else if (c != ' ' && c != '\t' && c != '\r' && c != '\n')
+            return false;
+    }
+    return a->error.len == 0 && a->status >= 200 && a->status < 300 && marks <= 2;
+}
+
 struct rf_verdict rf_classify(const struct rf_rules *rules, const struct rf_answer *a)
 {
     struct rf_verdict v = {.class = of_transport(a->transport),
@@ -350,9 +364,10 @@ struct rf_verdict rf_classify(const struct rf_rules *rules, const struct rf_answ
     }
     v.class = v.row != NULL ? v.row->class : of_status(a->status, a->error.len > 0);
     v.rule = v.row != NULL ? v.row->id : "status";
-    if (a->batch && a->body.len > 0 && is_about_a_call(v.class)) {
+    bool silent = v.class == RF_CLASS_MALFORMED && v.row == NULL && is_silent(a);
+    if (a->batch && (silent || (a->body.len > 0 && is_about_a_call(v.class)))) {
         v.class = RF_CLASS_SPLIT_BATCH;
-        v.rule = "batch-vague";
+        v.rule = silent ? "batch-silent" : "batch-vague";
         v.row = NULL;
         v.vague = true;
     }

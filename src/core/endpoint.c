@@ -172,9 +172,9 @@ void rf_endpoint_untake(struct rf_endpoint *ep, struct rf_exchange *ex, uint64_t
     struct rf_gate_fates f = {.unsent = ex->n + ex->extra};
     ep->in_flight--;
     ep->streams -= ex->stream;
-    rf_gate_settle(&ep->gate, ex->price.own, &f, now_ns);
+    rf_gate_settle(&ep->gate, ex->price.own, &f, ex->sent_ns, now_ns);
     if (ep->account != NULL)
-        rf_gate_settle(&ep->account->gate, ex->price.account, &f, now_ns);
+        rf_gate_settle(&ep->account->gate, ex->price.account, &f, ex->sent_ns, now_ns);
     rf_breaker_settle(&ep->breaker, ex->generation, RF_HEALTH_IGNORE, now_ns, &core->rng);
     rf_batchcap_unknown(&ep->batch, ex->trial);
     ep->count.requests--;
@@ -295,9 +295,9 @@ static void settle_gates(struct rf_endpoint *ep, const struct rf_exchange *ex,
         f.served = l->good < left ? l->good : left;
         f.lost = left - f.served + ex->extra;
     }
-    rf_gate_settle(&ep->gate, ex->price.own, &f, now_ns);
+    rf_gate_settle(&ep->gate, ex->price.own, &f, ex->sent_ns, now_ns);
     if (ep->account != NULL)
-        rf_gate_settle(&ep->account->gate, ex->price.account, &f, now_ns);
+        rf_gate_settle(&ep->account->gate, ex->price.account, &f, ex->sent_ns, now_ns);
     if (r->resent == 0)
         return;
     rf_limiter_charge_extra(&ep->gate.limiter, ex->price.own, ex->n * r->resent, now_ns);

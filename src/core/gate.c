@@ -81,16 +81,16 @@ uint64_t rf_gate_take(struct rf_gate *g, struct rf_cost cost, uint32_t calls, ui
 }
 
 void rf_gate_settle(struct rf_gate *g, struct rf_cost cost, const struct rf_gate_fates *f,
-                    uint64_t now_ns)
+                    uint64_t sent_ns, uint64_t now_ns)
 {
     uint32_t arrived = f->served + f->refused;
     rf_allowance_settle(&g->allowance, arrived + f->lost + f->unsent);
     if (arrived > 0)
-        rf_limiter_settle(&g->limiter, cost, arrived, RF_LIMITER_ARRIVED, now_ns);
+        rf_limiter_settle(&g->limiter, cost, arrived, RF_LIMITER_ARRIVED, sent_ns, now_ns);
     if (f->lost > 0)
-        rf_limiter_settle(&g->limiter, cost, f->lost, RF_LIMITER_LOST, now_ns);
+        rf_limiter_settle(&g->limiter, cost, f->lost, RF_LIMITER_LOST, sent_ns, now_ns);
     if (f->unsent > 0)
-        rf_limiter_settle(&g->limiter, cost, f->unsent, RF_LIMITER_REFUND, now_ns);
+        rf_limiter_settle(&g->limiter, cost, f->unsent, RF_LIMITER_REFUND, sent_ns, now_ns);
     const struct {
         uint32_t calls;
         enum rf_rate_fate fate;

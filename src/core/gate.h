@@ -46,9 +46,9 @@ struct rf_gate_fates {
     uint32_t served, refused, lost, unsent;
 };
 
-/** Settle what was taken, exactly once. */
+/** Settle what was taken at `sent_ns`, exactly once. */
 void rf_gate_settle(struct rf_gate *g, struct rf_cost cost, const struct rf_gate_fates *f,
-                    uint64_t now_ns);
+                    uint64_t sent_ns, uint64_t now_ns);
 
 /** A refusal for rate. @param hint_ns what the server asked for; RF_NEVER: nothing.
  * @return true where it began a new throttle epoch. */

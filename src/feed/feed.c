@@ -32,7 +32,7 @@
  *   RF_FEED_LEAP             512       a notification's slot is not above the slot feed's
  *   RF_FEED_CROWDED, _ROOMY  25, 10 %  of the queue: a list stops and goes on; the rest of it is
  *                                      for the stream
- *   RF_FEED_TIMEOUT_NS       60 s      of a read, its tries included
+ *   RF_FEED_TIMEOUT_NS       30 s      of a read, its tries included
  *   RF_FEED_ROWS_NS          6 h       of a list, whose consumer may be slow
  *   RF_FEED_REST_NS          2 s       between two walks; twice as long, up to 10 minutes, while
  *                                      what cannot be read is told again and again
@@ -277,6 +277,8 @@ void rf_feed_step(struct rf_feed *f, uint64_t now_ns)
         return;
     f->wake = false;
     rf_feed_measure(f);
+    if (f->latest != 0)
+        (void)rf_feed_behind(f, f->latest, 0);
     if (f->failed == RPCFAN_OK) {
         rf_feed_cover_step(f);
         rf_feed_read_step(f);

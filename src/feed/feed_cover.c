@@ -180,6 +180,7 @@ static void slot_note(struct rf_feed *f, const struct rf_note *n)
         return;
     s->heard = rf_max_u64(s->heard, n->slot);
     f->tip = rf_max_u64(f->tip, n->slot);
+    f->latest = n->slot;
     if (n->root <= n->slot) {
         s->root = rf_max_u64(s->root, n->root);
         raise_root(f, n->root);

@@ -31,17 +31,21 @@ uint64_t rf_feed_read_wait(uint64_t floor, uint64_t slot)
     return slots >= WAIT_MOST_NS / RF_FEED_SLOT_NS ? WAIT_MOST_NS : slots * RF_FEED_SLOT_NS;
 }
 
-/* The node is at `slot`. Far behind for long: it is not the chain that is known. */
-static bool behind(struct rf_feed *f, uint64_t slot)
+bool rf_feed_behind(struct rf_feed *f, uint64_t slot, unsigned by)
 {
-    uint64_t known = rf_max_u64(f->watermark, f->seed_slot);
-    if (slot + BEHIND_SLOTS >= known) {
-        f->behind_since_ns = 0;
+    uint64_t *since = &f->behind_since_ns[by];
+    if (slot + BEHIND_SLOTS >= rf_max_u64(f->watermark, f->seed_slot)) {
+        *since = 0;
         return false;
     }
-    if (f->behind_since_ns == 0)
-        f->behind_since_ns = f->now_ns;
-    return f->now_ns - f->behind_since_ns >= BEHIND_NS;
+    if (*since == 0)
+        *since = f->now_ns;
+    if (f->now_ns - *since < BEHIND_NS)
+        return false;
+    rf_feed_give_up(f, RPCFAN_ERPC,
+                    "the nodes are far behind what is known: another cluster, or one that was "
+                    "rolled back");
+    return true;
 }
 
 static bool says(struct rpcfan_slice text, const char *words)
@@ -58,12 +62,8 @@ static enum rf_feed_failed told_error(struct rf_feed *f, const struct rf_feed_an
     if (!rf_error_read(a->json.data, a->json.len, &e))
         return RF_FEED_FAIL_AGAIN;
     if (e.code == -32016 && rf_told_member(e.data.data, e.data.len, "contextSlot", &slot)) {
-        if (behind(f, slot)) {
-            rf_feed_give_up(f, RPCFAN_ERPC,
-                            "the nodes are far behind what is known: another cluster, or one "
-                            "that was rolled back");
+        if (rf_feed_behind(f, slot, 1))
             return RF_FEED_FAIL_GIVE_UP;
-        }
         *wait_ns = rf_feed_read_wait(floor, slot);
         return RF_FEED_FAIL_WAIT;
     }

@@ -185,6 +185,9 @@ static void settle_root(struct rf_feed *f, uint64_t root)
             k->log[kept++] = e;
         else if (n == NULL || !n->rooted)
             read_again(f, e.number, e.slot);
+        else if (rf_keys_at(&f->keys, e.number)->slot < e.slot)
+            /* what a node that lagged answered took the place of what is a root now */
+            read_again(f, e.number, rf_keys_at(&f->keys, e.number)->slot);
     }
     k->n = kept;
     if (k->lost != 0)

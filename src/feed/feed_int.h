@@ -26,7 +26,7 @@
 #define RF_FEED_LANE_NS RF_SEC
 #define RF_FEED_JUDGE_SLOTS 4
 #define RF_FEED_VERDICTS 64
-#define RF_FEED_TIMEOUT_NS (60 * RF_SEC)
+#define RF_FEED_TIMEOUT_NS (30 * RF_SEC)
 #define RF_FEED_ROWS_NS (6 * 3600 * RF_SEC)
 #define RF_FEED_REST_NS (2 * RF_SEC)
 #define RF_FEED_REST_MOST_NS (600 * RF_SEC)
@@ -96,10 +96,10 @@ struct rf_feed_walk {
     bool second;     /* likewise, behind what has changed since the gap: what has gone in it */
     bool paused, lower, broken; /* lower: a row is from before the floor; broken: one is lost */
     enum rf_feed_mode mode;
-    uint32_t id;                     /* marks the accounts that it saw */
-    uint32_t shard;                  /* 0 to 256 */
-    uint32_t tries, refusals, limit; /* limit: accounts a page */
-    uint64_t token;                  /* of the call under way; 0: none */
+    uint32_t id;                               /* marks the accounts that it saw */
+    uint32_t shard;                            /* 0 to 256 */
+    uint32_t tries, failures, refusals, limit; /* limit: accounts a page */
+    uint64_t token;                            /* of the call under way; 0: none */
     uint64_t floor, slot_min, hold, due_ns, next_diff_ns, ended_ns, rest_ns;
     uint64_t redo; /* something was lost meanwhile, after this slot; RF_NEVER: not */
     uint64_t rows;
@@ -171,7 +171,8 @@ struct rf_feed {
     uint32_t n_reads;
     uint64_t next_token, pause_until_ns;
     uint32_t failures, auth_failures, inputs_now, good_reads;
-    uint64_t behind_since_ns;
+    uint64_t latest; /* slot of the last slot note, or of getSlot */
+    uint64_t behind_since_ns[2];
     bool ever_answered;
     struct rf_feed_walk walk;
     struct rf_buf params;
@@ -338,6 +339,9 @@ enum rf_feed_failed {
  * told. */
 enum rf_feed_failed rf_feed_failure(struct rf_feed *f, const struct rf_feed_answer *a,
                                     uint64_t floor, uint64_t *wait_ns, uint32_t *told);
+/** Whether what is told is far behind what is known, and has been for long: then the feed has
+ * failed. @param by 0: subscriptions; 1: reads. */
+bool rf_feed_behind(struct rf_feed *f, uint64_t slot, unsigned by);
 /** The feed gives up. */
 void rf_feed_give_up(struct rf_feed *f, enum rpcfan_err e, const char *why);
 

@@ -198,6 +198,11 @@ static void slot_answer(struct rf_feed *f, const struct rf_feed_answer *a)
     }
     f->ever_answered = true;
     f->failures = 0;
+    if (slot + RF_FEED_JUMP < f->seed_slot) { /* what an earlier run has kept is far ahead */
+        (void)rf_feed_behind(f, slot, 1);
+        rf_feed_read_pause(f, RF_SEC);
+        return;
+    }
     f->once_slot = slot;
     for (uint32_t i = 0; !f->program && i < f->n_units; i++)
         rf_feed_dirty(f, i, 0);
@@ -261,6 +266,11 @@ static void read_account(struct rf_feed *f, const struct rf_feed_read *r, uint32
     }
     bool was = (e->flags & RF_KEY_THERE) != 0, known = (e->flags & RF_KEY_KNOWN) != 0;
     enum rf_feed_merged what = rf_feed_merge(f, number, n);
+    if (what == RF_FEED_STALE && e->slot > f->tip) { /* kept by an earlier run: not there yet */
+        rf_feed_read_pause(f, RF_SEC);
+        rf_feed_dirty_end(f, number, false);
+        return;
+    }
     if (!f->program)
         rf_feed_cover_read(f, number, n->slot);
     rf_feed_dirty_end(f, number, true);
@@ -286,7 +296,7 @@ static void learn_good(struct rf_feed *f)
 {
     f->ever_answered = true;
     f->failures = 0;
-    f->behind_since_ns = 0;
+    f->behind_since_ns[1] = 0;
     if (f->inputs_now < f->inputs && ++f->good_reads >= GOOD_READS) {
         f->good_reads = 0;
         f->inputs_now = f->inputs_now > f->inputs / 2 ? f->inputs : f->inputs_now * 2;

@@ -48,8 +48,9 @@ static bool see_row(struct rf_feed *f, struct rpcfan_slice json, uint64_t slot,
         rf_feed_dirty(f, number, w->hold);
         return true;
     }
-    if (!rf_feed_data_buried(f, number, slot))
-        rf_feed_merge(f, number, &n);
+    if (!rf_feed_data_buried(f, number, slot) && rf_feed_merge(f, number, &n) == RF_FEED_STALE &&
+        rf_keys_at(&f->keys, number)->slot > f->tip)
+        rf_feed_dirty(f, number, w->hold); /* kept by an earlier run: not there yet */
     return true;
 }
 

@@ -254,9 +254,14 @@ static void again(struct rf_feed *f, uint64_t wait_ns)
 static void failed(struct rf_feed *f, const struct rf_feed_answer *a)
 {
     struct rf_feed_walk *w = &f->walk;
-    uint64_t wait;
-    uint32_t told;
-    switch (rf_feed_failure(f, a, w->floor, &wait, &told)) {
+    uint64_t wait, pause = f->pause_until_ns;
+    uint32_t told, failures = f->failures;
+    f->failures = w->failures;
+    enum rf_feed_failed what = rf_feed_failure(f, a, w->floor, &wait, &told);
+    w->failures = f->failures; /* it has its own time: other reads need not wait with it */
+    f->failures = failures;
+    f->pause_until_ns = pause;
+    switch (what) {
     case RF_FEED_FAIL_WAIT:
         w->due_ns = f->now_ns + wait;
         break;
@@ -345,7 +350,7 @@ void rf_feed_walk_answer(struct rf_feed *f, struct rf_feed_read *r, const struct
         again(f, RF_SEC);
         return;
     }
-    f->failures = 0;
+    w->failures = 0;
     if (a->context_slot != 0)
         w->slot_min = rf_min_u64(w->slot_min, a->context_slot);
     next_part(f, cursor, a->json.len);

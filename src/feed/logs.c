@@ -43,7 +43,8 @@ struct rf_logs {
     char *filter; /* from its brace on, without the closing one; owned */
     size_t filter_len;
     struct rf_kept_logs kept;
-    uint64_t seen; /* told up to this block, but for the margin; RF_NEVER: not known */
+    uint64_t seen;  /* told up to this block, but for the margin; RF_NEVER: not known */
+    uint64_t begin; /* what is before this block is not of the subscription */
     /* the pass */
     enum stage stage;
     uint64_t pass;    /* its number */
@@ -120,37 +121,51 @@ static void tell(struct rf_logs *l, struct rpcfan_slice json, struct rf_blob *bl
     rf_evm_tell(l->core, &t);
 }
 
+/* Up to this block all was told. The first ones say where the subscription begins. */
 static void see(struct rf_logs *l, uint64_t block)
 {
+    if (l->seen == RF_NEVER || block < l->begin)
+        l->begin = block;
     if (l->seen != RF_NEVER && block <= l->seen)
         return;
-    if (l->seen == RF_NEVER) /* what was before the subscription is not its to tell */
-        l->kept.floor = rf_max_u64(l->kept.floor, block);
     l->seen = block;
-    rf_kept_expire(&l->kept, rf_time_sub(block, 4 * (uint64_t)l->core->o.margin));
+    /* Not what a pass will read again. */
+    rf_kept_expire(&l->kept,
+                   rf_min_u64(l->from, rf_time_sub(block, 4 * (uint64_t)l->core->o.margin)));
 }
 
-/* A log that stands: told where it was not. */
+/* A log that stands: told where it was not. One that cannot be remembered is not told, but read
+ * again in a pass: else it would come twice. */
 static void add_log(struct rf_logs *l, const struct rf_evm_log *log, struct rpcfan_slice json,
                     struct rf_blob *blob, uint32_t endpoint)
 {
     struct rf_kept_log *it = rf_kept_find(&l->kept, log);
-    if (it == NULL) {
-        tell(l, json, blob, log->number, endpoint);
-        it = rf_kept_add(&l->kept, log, json);
-    } else {
+    if (it != NULL) {
         l->core->count.twice++;
+        it->pass = l->pass;
+        return;
     }
+    it = rf_kept_add(&l->kept, log, json);
+    if (it == NULL && l->kept.starved) {
+        l->from = rf_min_u64(l->from, log->number);
+        l->again = true;
+        if (l->stage == STAGE_IDLE)
+            l->next_ns = 0;
+        return;
+    }
+    tell(l, json, blob, log->number, endpoint);
     if (it != NULL)
         it->pass = l->pass;
 }
 
-/* A node takes a log back. It may be of one that is forgotten; else it was taken back before. */
+/* A node takes a log back. It may be of one that is forgotten; else it was taken back before, or is
+ * of before the subscription. */
 static void remove_log(struct rf_logs *l, const struct rf_evm_log *log, struct rpcfan_slice json,
                        struct rf_blob *blob, uint32_t endpoint)
 {
     struct rf_kept_log *it = rf_kept_find(&l->kept, log);
-    if (it == NULL && log->number >= l->kept.floor) {
+    bool forgotten = log->number < l->kept.floor && log->number >= l->begin;
+    if (it == NULL && !forgotten) {
         l->core->count.twice++;
         return;
     }
@@ -457,7 +472,7 @@ void rf_logs_up(struct rf_logs *l, bool doubt, uint64_t now_ns)
     if (l->core->o.poll_ns != RF_NEVER)
         l->poll_ns = rf_time_add(now_ns, l->core->o.poll_ns);
     if (l->from == RF_NEVER)
-        l->from = rf_time_sub(l->seen, l->core->o.margin);
+        l->from = rf_max_u64(rf_time_sub(l->seen, l->core->o.margin), l->begin);
     if (l->stage != STAGE_IDLE)
         l->again = true;
     else
@@ -503,7 +518,7 @@ void rf_logs_step(struct rf_logs *l, uint64_t now_ns)
     if (l->next_ns > now_ns)
         return;
     if (l->stage == STAGE_IDLE)
-        begin_pass(l, true);
+        begin_pass(l, !l->again);
     else if (l->stage == STAGE_HEAD)
         call_head(l);
     else

@@ -54,9 +54,14 @@ struct rf_kept_log *rf_kept_add(struct rf_kept_logs *k, const struct rf_evm_log 
         k->floor = rf_max_u64(k->floor, old->log.number + 1);
         rf_kept_remove(k, old);
     }
-    struct rf_kept_log *it = k->bytes + size <= k->bytes_max ? rf_alloc(size) : NULL;
-    if (it == NULL) {
+    k->starved = false;
+    if (size > k->bytes_max) {
         k->floor = rf_max_u64(k->floor, log->number + 1);
+        return NULL;
+    }
+    struct rf_kept_log *it = rf_alloc(size);
+    if (it == NULL) {
+        k->starved = true;
         return NULL;
     }
     it->log = *log;

@@ -23,6 +23,7 @@ struct rf_kept_logs {
     struct rf_link order; /* oldest first */
     uint64_t bytes, bytes_max;
     uint64_t floor; /* blocks below may be forgotten in part */
+    bool starved;   /* out: the latest rf_kept_add() was out of memory */
 };
 
 /** Make an empty one. @return false when out of memory. */
@@ -31,8 +32,8 @@ bool rf_kept_init(struct rf_kept_logs *k, uint64_t bytes_max);
 void rf_kept_fini(struct rf_kept_logs *k);
 /** The one of this block hash and index, or NULL. */
 struct rf_kept_log *rf_kept_find(const struct rf_kept_logs *k, const struct rf_evm_log *log);
-/** Remember one that is not there; forgets older ones where there is no room. Without memory it is
- * as if it were forgotten at once. @return it, or NULL. */
+/** Remember one that is not there; forgets older ones where there is no room. @return it, or NULL
+ * where it is over the cap itself, or `starved`. */
 struct rf_kept_log *rf_kept_add(struct rf_kept_logs *k, const struct rf_evm_log *log,
                                 struct rpcfan_slice text);
 /** Forget one, since it was taken back. */

@@ -73,7 +73,7 @@ struct rf_subs_conn *rf_conn_open(struct rf_subs *s, uint32_t ep, uint64_t now_n
     c->ep = ep;
     c->cap = UINT32_MAX;
     c->began_ns = now_ns;
-    c->idle_ns = c->retire_ns = c->linger_ns = RF_NEVER;
+    c->idle_ns = c->retire_ns = c->linger_ns = c->return_ns = RF_NEVER;
     for (int i = 0; i < RF_SEAT_STATES; i++)
         rf_list_init(&c->seats[i]);
     rf_list_init(&c->held);
@@ -106,6 +106,8 @@ void rf_subs_opened(struct rf_subs *s, uint64_t session, uint64_t now_ns)
     if (e->o.lifetime_ns > 0) /* spread, so that not all are replaced at one time */
         c->retire_ns =
             rf_time_add(now_ns, e->o.lifetime_ns - rf_rng_below(&s->rng, e->o.lifetime_ns / 20));
+    if (e->o.priority > s->ep[s->order[0]].o.priority)
+        c->return_ns = rf_time_add(now_ns, RF_SUBS_RETURN_NS);
     rf_conn_set(s, c, RF_CONN_OPEN, "opened");
     s->count.sessions++;
     s->dirty = true;
@@ -132,7 +134,8 @@ static void unlink_pair(struct rf_subs *s, struct rf_subs_conn *c, uint64_t now_
         return;
     old->heir = NULL;
     old->linger_ns = RF_NEVER;
-    old->retire_ns = rf_time_add(now_ns, RF_SUBS_BACKOFF_CAP_NS);
+    if (old->retire_ns <= now_ns) /* that was why */
+        old->retire_ns = rf_time_add(now_ns, RF_SUBS_BACKOFF_CAP_NS);
     for (struct rf_link *l = old->seats[RF_SEAT_ASKED].next; l != &old->seats[RF_SEAT_ASKED];
          l = l->next)
         RF_CONTAINER(l, struct rf_subs_seat, on_conn)->asked_ns = now_ns;
@@ -221,20 +224,23 @@ static bool copy_seats(struct rf_subs *s, struct rf_subs_conn *c, struct rf_subs
     return true;
 }
 
-/* Replace a connection with overlap. @return false where that cannot be now. */
-static bool retire(struct rf_subs *s, struct rf_subs_conn *c, const char *why, uint64_t now_ns)
+/* Replace a connection with overlap, at an endpoint. @return false where that cannot be now. */
+static bool retire_to(struct rf_subs *s, struct rf_subs_conn *c, uint32_t ep, const char *why,
+                      uint64_t now_ns)
 {
-    if (c->state != RF_CONN_OPEN || c->old != NULL || !rf_place_may_open(s, c->ep, now_ns))
+    if (c->state != RF_CONN_OPEN || c->old != NULL || !rf_place_may_open(s, ep, now_ns))
         return false;
-    struct rf_subs_conn *heir = rf_conn_open(s, c->ep, now_ns);
+    struct rf_subs_conn *heir = rf_conn_open(s, ep, now_ns);
     if (heir == NULL) {
         rf_subs_starved(s, now_ns);
         return false;
     }
     heir->old = c;
     c->heir = heir;
-    heir->cap = c->cap;
-    heir->cap_ns = c->cap_ns;
+    if (ep == c->ep) {
+        heir->cap = c->cap;
+        heir->cap_ns = c->cap_ns;
+    }
     rf_conn_set(s, c, RF_CONN_LEAVING, why);
     if (!copy_seats(s, c, heir)) {
         rf_subs_starved(s, now_ns);
@@ -242,6 +248,20 @@ static bool retire(struct rf_subs *s, struct rf_subs_conn *c, const char *why, u
         return false;
     }
     return true;
+}
+
+static bool retire(struct rf_subs *s, struct rf_subs_conn *c, const char *why, uint64_t now_ns)
+{
+    return retire_to(s, c, c->ep, why, now_ns);
+}
+
+/* Back to a better endpoint, now that it may be well again. */
+static void go_back(struct rf_subs *s, struct rf_subs_conn *c, uint64_t now_ns)
+{
+    uint32_t ep = c->old == NULL ? rf_place_better(s, c, now_ns) : UINT32_MAX;
+    c->return_ns = rf_time_add(now_ns, RF_SUBS_RETURN_NS / 4);
+    if (ep != UINT32_MAX)
+        (void)retire_to(s, c, ep, "a better endpoint may be back", now_ns);
 }
 
 static bool is_used_up(const struct rf_subs_conn *c)
@@ -314,6 +334,8 @@ static void watch_open(struct rf_subs *s, struct rf_subs_conn *c, uint64_t now_n
             c->retire_ns = rf_time_add(now_ns, RF_SUBS_OVERLAP_NS);
         else /* no room for a second one */
             rf_conn_end(s, c, "planned reconnect", false, now_ns);
+    } else if (c->return_ns <= now_ns) {
+        go_back(s, c, now_ns);
     }
 }
 
@@ -368,7 +390,8 @@ uint64_t rf_conn_due(const struct rf_subs *s, const struct rf_subs_conn *c)
     if (c->state == RF_CONN_LEAVING)
         due = rf_min_u64(due, c->linger_ns);
     else
-        due = rf_min_u64(due, rf_min_u64(c->retire_ns, reply_due(c, RF_SEAT_ASKED)));
+        due = rf_min_u64(rf_min_u64(due, c->return_ns),
+                         rf_min_u64(c->retire_ns, reply_due(c, RF_SEAT_ASKED)));
     if (c->state == RF_CONN_OPEN && c->idle_ns != RF_NEVER)
         due = rf_min_u64(due, rf_time_add(c->idle_ns, RF_SUBS_IDLE_NS));
     if (rf_wire_waits(c))

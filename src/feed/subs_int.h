@@ -43,6 +43,9 @@
 #define RF_SUBS_HEALTHY_NS (60 * RF_SEC)
 /* An endpoint that refuses the key, the plan or us is left alone for so long. */
 #define RF_SUBS_BENCH_NS (300 * RF_SEC)
+/* From an endpoint of a lower rank one goes back to a better one that had no trouble for so long.
+ */
+#define RF_SUBS_RETURN_NS (120 * RF_SEC)
 /* Connections that one endpoint opens at one time. */
 #define RF_SUBS_OPENING_MAX 4
 /* Failures in a row after which an endpoint is taken for down, and others are used. */
@@ -171,6 +174,7 @@ struct rf_subs_conn {
     uint64_t heads_ns;
     uint64_t idle_ns;   /* since when it is empty; RF_NEVER: it is not */
     uint64_t retire_ns; /* when a replacement is due; RF_NEVER: never */
+    uint64_t return_ns; /* when a better endpoint is looked for; RF_NEVER: there is none */
     uint64_t linger_ns; /* of a replaced one: when it ends; RF_NEVER: not yet */
     uint64_t slot;      /* the highest it told */
     bool acked;         /* anything was answered */
@@ -303,6 +307,9 @@ struct rf_subs_conn *rf_conn_find(const struct rf_subs *s, uint64_t session);
 void rf_place_all(struct rf_subs *s, uint64_t now_ns);
 /** Seats that one connection may have for legs, the beats left out. */
 uint32_t rf_place_room(const struct rf_subs *s, const struct rf_subs_conn *c);
+/** An endpoint that goes before a connection's own and that could take all that is on it now.
+ * @return its index, UINT32_MAX: there is none. */
+uint32_t rf_place_better(const struct rf_subs *s, const struct rf_subs_conn *c, uint64_t now_ns);
 /** Whether the endpoint may be connected to now. */
 bool rf_place_may_open(const struct rf_subs *s, uint32_t ep, uint64_t now_ns);
 

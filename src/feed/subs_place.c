@@ -59,6 +59,39 @@ static bool takes(const struct rf_subs *s, const struct rf_subs_leg *leg, uint32
     return leg->wire->tail_len + RF_REQUEST_HEAD_MAX <= s->ep[ep].o.message_bytes;
 }
 
+/* Whether all that is on a connection could be at an endpoint. */
+static bool takes_all(const struct rf_subs *s, const struct rf_subs_conn *c, uint32_t ep)
+{
+    for (int state = RF_SEAT_WAITING; state <= RF_SEAT_UP; state++) {
+        const struct rf_link *head = &c->seats[state];
+        for (const struct rf_link *l = head->next; l != head; l = l->next) {
+            const struct rf_subs_seat *seat = RF_CONTAINER(l, struct rf_subs_seat, on_conn);
+            if (seat->role != RF_ROLE_CUR)
+                continue;
+            const struct rf_subs_leg *leg = &seat->wire->leg[seat->copy];
+            const struct rf_subs_conn *other = other_conn(leg);
+            if ((ep < 64 && (leg->wire->lacking >> ep & 1) != 0) || !takes(s, leg, ep) ||
+                (other != NULL && other->ep == ep))
+                return false;
+        }
+    }
+    return c->n_seats <= s->ep[ep].o.subs_per_conn;
+}
+
+uint32_t rf_place_better(const struct rf_subs *s, const struct rf_subs_conn *c, uint64_t now_ns)
+{
+    for (uint32_t i = 0; i < s->o.n_endpoints; i++) {
+        uint32_t ep = s->order[i];
+        const struct rf_subs_end_point *e = &s->ep[ep];
+        if (e->o.priority >= s->ep[c->ep].o.priority)
+            break;
+        bool calm = e->fails == 0 || now_ns - e->fail_ns >= RF_SUBS_RETURN_NS;
+        if (calm && e->full_ns <= now_ns && rf_place_may_open(s, ep, now_ns) && takes_all(s, c, ep))
+            return ep;
+    }
+    return UINT32_MAX;
+}
+
 static bool may_join(const struct rf_subs *s, const struct rf_subs_leg *leg,
                      const struct rf_subs_conn *c, uint32_t ep)
 {

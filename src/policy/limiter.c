@@ -10,20 +10,29 @@
  * | PACER_TOLERANCE   | 20 ms  | a late timer is made up for                                     |
  * | PACER_GAP_MAX     | 250 ms | a small quota is not spread thinner: the log keeps it anyway   |
  * | PACED_WINDOW_MAX  | 60 s   | a longer quota may be used up as fast as a minute's share       |
- * | MARGIN_MAX        | 300 ms | J, the most that jitter between us and the server is allowed for |
- * | MARGIN_WIDEN      | 30 ms  | a throttle epoch                                                |
- * | MARGIN_NARROW     | 0.1 ms | a success                                                       |
+ * | MARGIN_MAX        | 300 ms | the most that an entry outlives its window by                   |
+ * | MARGIN_WIDEN      | 60 ms  | a throttle epoch: more lateness is allowed for                  |
+ * | MARGIN_NARROW     | 10 us  | a success: less is                                              |
+ * | LATE_SHARE        | W/10   | lateness is allowed for up to this, and as far as J goes beyond |
+ * | EDGE_SHARE        | W/200  | for the server's own clock and what the base cannot see         |
+ * | BASE_SAMPLES      | 64     | round trips before the shortest is believed: first ones connect |
+ * | BASE_SPAN         | 30 s   | the shortest round trip is that of this span and the one before |
  * | RTT_INITIAL       | 30 ms  | the round trip before one was seen                             |
  * | RTT_DECAY         | 1/256  | a success: the peak round trip seen fades                      |
- * | RTT_SHARE         | W/20   | J is at least the peak round trip, up to this                  |
+ * | RTT_SHARE         | W/20   | what was lost arrives a peak round trip later, up to this       |
  * | RF_WINDOW_ENTRIES | 256    | ring; windows of more units round expiries up to 1/255 of W      |
  *
  * Two ways to stamp. W over 2 s: a unit is in flight from commit to settle and then logged until
  * settle + W. The server counted it between the two, and whoever reuses the slot arrives later than
  * settle + W, so no interval of length W at the server holds more than `count`, at any phase, with
- * any delays; one that timed out may be on its way still, so for it a round trip is added. W up to
- * 2 s: logged from commit until send + W + J, where J is the round trip while that is short, and
- * adapts to refusals.
+ * any delays; one that timed out may be on its way still, so for it a round trip is added.
+ *
+ * W up to 2 s: there a round trip would cost too much, and most of it is the same for all. A call
+ * that took longer than the shortest round trip by some time was counted at most so much later than
+ * the quickest is; so it is logged until send + W + that time, and whoever reuses the slot, however
+ * quick, comes later. With a steady way this costs nothing. Until it is settled a tenth of W stands
+ * for its lateness. A slow answer looks like a late arrival, so lateness counts up to a tenth of W;
+ * what comes still later is what J is for, which refusals widen: it is added to that tenth.
  *
  * Source of the pacer: GCRA (ITU-T I.371), with TAT = max(TAT, now) + n * T. A call goes when
  * TAT - tolerance <= now, whatever it costs; so a cost above the tolerance is delayed, not stuck.
@@ -37,8 +46,12 @@
 #define PACER_GAP_MAX_NS (250 * RF_MS)
 #define PACED_WINDOW_MAX_NS (60 * RF_SEC)
 #define MARGIN_MAX_NS (300 * RF_MS)
-#define MARGIN_WIDEN_NS (30 * RF_MS)
-#define MARGIN_NARROW_NS (100 * RF_US)
+#define MARGIN_WIDEN_NS (60 * RF_MS)
+#define MARGIN_NARROW_NS (10 * RF_US)
+#define LATE_SHARE 10
+#define EDGE_SHARE 200
+#define BASE_SAMPLES 64
+#define BASE_SPAN_NS (30 * RF_SEC)
 #define RTT_INITIAL_NS (30 * RF_MS)
 #define RTT_DECAY 256
 #define RTT_SHARE 20
@@ -75,11 +88,38 @@ static uint64_t unit_cost(const struct rf_limiter *lim, unsigned i, struct rf_co
     return lim->w[i].unit == RPCFAN_WEIGHT ? cost.weight : 1;
 }
 
-/* What a send-stamped entry outlives its window by. A round trip covers all jitter, as long as it
- * is short against the window; beyond that what refusals have taught must do. */
-static uint64_t slack(const struct rf_limiter *lim, const struct rf_window *w)
+/* What a unit that was lost on the way outlives its window by. */
+static uint64_t lost_late(const struct rf_limiter *lim, const struct rf_window *w)
 {
     return rf_max_u64(w->margin_ns, rf_min_u64(lim->rtt_ns, w->window_ns / RTT_SHARE));
+}
+
+/* When the entry of a unit that is not settled yet leaves a send-stamped window. */
+static uint64_t unsettled_expiry(const struct rf_window *w, uint64_t sent_ns)
+{
+    return rf_time_add(sent_ns, w->window_ns + w->window_ns / LATE_SHARE);
+}
+
+/* How much later than the quickest a unit may have been counted, see the head. */
+static uint64_t lateness(const struct rf_limiter *lim, const struct rf_window *w, uint64_t rtt_ns)
+{
+    if (lim->base_samples < BASE_SAMPLES)
+        return rf_min_u64(rtt_ns, MARGIN_MAX_NS);
+    uint64_t base = rf_min_u64(lim->base_ns[0], lim->base_ns[1]);
+    uint64_t late = rf_time_sub(rtt_ns, base) + w->window_ns / EDGE_SHARE;
+    return rf_min_u64(late, rf_min_u64(MARGIN_MAX_NS, w->window_ns / LATE_SHARE + w->margin_ns));
+}
+
+static void note_base(struct rf_limiter *lim, uint64_t rtt_ns, uint64_t now_ns)
+{
+    if (lim->base_samples == 0 || now_ns - lim->base_since_ns >= BASE_SPAN_NS) {
+        lim->base_ns[1] = lim->base_samples == 0 ? RF_NEVER : lim->base_ns[0];
+        lim->base_ns[0] = RF_NEVER;
+        lim->base_since_ns = now_ns;
+    }
+    lim->base_ns[0] = rf_min_u64(lim->base_ns[0], rtt_ns);
+    if (lim->base_samples < BASE_SAMPLES)
+        lim->base_samples++;
 }
 
 static void drop_head(struct rf_window *w, uint64_t units)
@@ -99,20 +139,48 @@ static void drop_expired(struct rf_window *w, uint64_t now_ns)
         drop_head(w, entry_at(w, 0)->units);
 }
 
+/* Sorted by expiry. Nearly all go in near the end: what stands behind is what is in flight. */
 static void log_units(struct rf_window *w, uint64_t units, uint64_t expires_ns)
 {
     expires_ns = round_up(expires_ns, w->grid_ns);
-    struct rf_window_entry *newest = w->n > 0 ? entry_at(w, w->n - 1) : NULL;
-    if (newest != NULL && newest->expires_ns > expires_ns)
-        expires_ns = newest->expires_ns; /* the margin has narrowed since: the ring stays sorted */
+    uint32_t at = w->n;
+    while (at > 0 && entry_at(w, at - 1)->expires_ns > expires_ns)
+        at--;
     w->logged += units;
-    if (newest != NULL && (newest->expires_ns == expires_ns || w->n == RF_WINDOW_ENTRIES)) {
-        newest->expires_ns = expires_ns;
-        newest->units += units;
+    if (at > 0 && entry_at(w, at - 1)->expires_ns == expires_ns) {
+        entry_at(w, at - 1)->units += units;
         return;
     }
-    *entry_at(w, w->n) = (struct rf_window_entry){expires_ns, units};
-    w->n++;
+    if (w->n == RF_WINDOW_ENTRIES) { /* with a neighbour, and as long as the longer of the two */
+        struct rf_window_entry *e = entry_at(w, at < w->n ? at : at - 1);
+        e->expires_ns = rf_max_u64(e->expires_ns, expires_ns);
+        e->units += units;
+        return;
+    }
+    for (uint32_t i = w->n++; i > at; i--)
+        *entry_at(w, i) = *entry_at(w, i - 1);
+    *entry_at(w, at) = (struct rf_window_entry){expires_ns, units};
+}
+
+/* Take units out that were logged until `expires_ns`; where entries were joined, from the next. */
+static void unlog_units(struct rf_window *w, uint64_t units, uint64_t expires_ns)
+{
+    expires_ns = round_up(expires_ns, w->grid_ns);
+    uint32_t at = w->n;
+    while (at > 0 && entry_at(w, at - 1)->expires_ns >= expires_ns)
+        at--;
+    while (units > 0 && at < w->n) {
+        struct rf_window_entry *e = entry_at(w, at);
+        uint64_t taken = rf_min_u64(units, e->units);
+        e->units -= taken;
+        w->logged -= taken;
+        units -= taken;
+        if (e->units > 0)
+            continue;
+        w->n--;
+        for (uint32_t i = at; i < w->n; i++)
+            *entry_at(w, i) = *entry_at(w, i + 1);
+    }
 }
 
 static uint64_t used(const struct rf_window *w)
@@ -284,33 +352,35 @@ void rf_limiter_commit(struct rf_limiter *lim, struct rf_cost cost, uint32_t cal
         uint64_t units = unit_cost(lim, i, cost) * calls;
         if (units == 0)
             continue;
-        if (w->in_flight == 0)
-            w->busy_since_ns = now;
         w->in_flight += units;
         advance_pacer(w, units, now);
         drop_expired(w, now);
         if (!w->receive_stamped)
-            log_units(w, units, rf_time_add(now, w->window_ns + slack(lim, w)));
+            log_units(w, units, unsettled_expiry(w, now));
     }
 }
 
-/* Every unsettled commit is at most as old as busy_since; below W its entry cannot have expired.
- * The oldest entries go, so that what stays leaves no earlier than it should. */
-static void refund_logged(struct rf_window *w, uint64_t units, uint64_t now_ns)
+/* The server's count of a unit is known a little better now. What is past its time already is gone
+ * from the log, and must not take another's place there. */
+static void settle_logged(struct rf_limiter *lim, struct rf_window *w, uint64_t units,
+                          enum rf_limiter_fate fate, uint64_t sent_ns)
 {
-    if (now_ns - w->busy_since_ns >= w->window_ns)
+    uint64_t now = lim->last_ns, was = unsettled_expiry(w, sent_ns);
+    uint64_t late = fate == RF_LIMITER_LOST ? rf_max_u64(w->margin_ns, w->window_ns / LATE_SHARE)
+                                            : lateness(lim, w, rf_time_sub(now, sent_ns));
+    if (was <= now)
         return;
-    while (units > 0 && w->n > 0) {
-        uint64_t taken = rf_min_u64(units, entry_at(w, 0)->units);
-        drop_head(w, taken);
-        units -= taken;
-    }
+    unlog_units(w, units, was);
+    if (fate != RF_LIMITER_REFUND && rf_time_add(sent_ns, w->window_ns + late) > now)
+        log_units(w, units, rf_time_add(sent_ns, w->window_ns + late));
 }
 
 void rf_limiter_settle(struct rf_limiter *lim, struct rf_cost cost, uint32_t calls,
-                       enum rf_limiter_fate fate, uint64_t now_ns)
+                       enum rf_limiter_fate fate, uint64_t sent_ns, uint64_t now_ns)
 {
     uint64_t now = step_clock(lim, now_ns);
+    if (fate == RF_LIMITER_ARRIVED)
+        note_base(lim, rf_time_sub(now, sent_ns), now);
     for (unsigned i = 0; i < lim->n; i++) {
         struct rf_window *w = &lim->w[i];
         uint64_t units = rf_min_u64(unit_cost(lim, i, cost) * calls, w->in_flight);
@@ -318,11 +388,11 @@ void rf_limiter_settle(struct rf_limiter *lim, struct rf_cost cost, uint32_t cal
             continue;
         w->in_flight -= units;
         drop_expired(w, now);
-        uint64_t late = fate == RF_LIMITER_LOST ? slack(lim, w) : 0;
-        if (w->receive_stamped && fate != RF_LIMITER_REFUND)
+        uint64_t late = fate == RF_LIMITER_LOST ? lost_late(lim, w) : 0;
+        if (!w->receive_stamped)
+            settle_logged(lim, w, units, fate, sent_ns);
+        else if (fate != RF_LIMITER_REFUND)
             log_units(w, units, rf_time_add(now, w->window_ns + late));
-        else if (!w->receive_stamped && fate == RF_LIMITER_REFUND)
-            refund_logged(w, units, now);
     }
 }
 
@@ -337,7 +407,7 @@ void rf_limiter_charge_extra(struct rf_limiter *lim, struct rf_cost cost, uint32
             continue;
         advance_pacer(w, units, now);
         drop_expired(w, now);
-        log_units(w, units, rf_time_add(now, w->window_ns + slack(lim, w)));
+        log_units(w, units, rf_time_add(now, w->window_ns + lost_late(lim, w)));
     }
 }
 

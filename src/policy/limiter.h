@@ -27,11 +27,10 @@ struct rf_window {
     uint64_t gap_ns;      /* the pacer's T: one unit a gap */
     uint64_t grid_ns;     /* expiries are rounded up to it, so that the ring suffices; 0: exact */
     /* state */
-    uint64_t in_flight;     /* units committed and not settled */
-    uint64_t busy_since_ns; /* when in_flight last left 0 */
-    uint64_t logged;        /* units in entries */
-    uint64_t margin_ns;     /* send-stamped mode: J */
-    uint64_t tat_ns;        /* the pacer's theoretical arrival time */
+    uint64_t in_flight; /* units committed and not settled */
+    uint64_t logged;    /* units in entries */
+    uint64_t margin_ns; /* send-stamped mode: J */
+    uint64_t tat_ns;    /* the pacer's theoretical arrival time */
     uint32_t head, n;
     struct rf_window_entry entry[RF_WINDOW_ENTRIES]; /* a ring, by expiry */
 };
@@ -41,7 +40,10 @@ struct rf_limiter {
     unsigned n;
     struct rf_window *w; /* owned */
     uint64_t rtt_ns;     /* peak round trip of late, fading */
-    uint64_t last_ns;    /* the latest time seen: an earlier one counts as this */
+    uint64_t base_ns[2]; /* shortest round trip of this span and the one before; RF_NEVER: none */
+    uint64_t base_since_ns;
+    uint32_t base_samples; /* that were seen, up to as many as are asked for */
+    uint64_t last_ns;      /* the latest time seen: an earlier one counts as this */
 };
 
 /** Which windows a call falls under (bit i: window i), and its cost in those of unit weight. */
@@ -93,14 +95,12 @@ enum rf_limiter_fate {
 };
 
 /**
- * Settle a commit exactly once.
- * A refund gives the units back; in a send-stamped window only where the commit's entry is
- * certainly still in the log, because taking another call's out would admit more than it holds.
- * The pacer gives nothing back.
- * @param calls  as committed.
+ * Settle a commit exactly once. A refund gives the units back, but the pacer gives nothing back.
+ * @param calls    as committed.
+ * @param sent_ns  the time of the commit.
  */
 void rf_limiter_settle(struct rf_limiter *lim, struct rf_cost cost, uint32_t calls,
-                       enum rf_limiter_fate fate, uint64_t now_ns);
+                       enum rf_limiter_fate fate, uint64_t sent_ns, uint64_t now_ns);
 
 /** libcurl sent a request again by itself: charge it too (room may be overdrawn). */
 void rf_limiter_charge_extra(struct rf_limiter *lim, struct rf_cost cost, uint32_t calls,

@@ -244,6 +244,9 @@ enum rf_http_found rf_node_http_read(struct rf_node_http *h, char *text, size_t 
                                      uint64_t body_max)
 {
     if (h->state == RF_HTTP_HEAD) {
+        /* A TLS handshake would else wait for an empty line until its client gives up. */
+        if (len > 0 && text[0] == 0x16)
+            return RF_HTTP_BAD;
         size_t head = find_head(h, text, len);
         if (head == 0)
             return len > RF_HTTP_HEAD_MAX ? RF_HTTP_HEAD_TOO_LARGE : RF_HTTP_MORE;

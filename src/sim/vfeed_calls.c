@@ -114,8 +114,8 @@ void rf_vfeed_call_make(struct rf_vfeed *w, uint32_t client, const struct rf_fee
     check_call(w, client, call, c->floor);
     if (c->method == NULL || c->params == NULL)
         rf_vfeed_breach(w, "out of memory");
-    else if (rf_vfeed_chance(w, w->o.net.lose))
-        fail_call(w, c, RPCFAN_ETIMEOUT, c->until_ns);
+    else if (rf_vfeed_chance(w, w->o.net.lose)) /* no byte comes: not a matter of its deadline */
+        fail_call(w, c, RPCFAN_ETIMEOUT, rf_min_u64(c->until_ns, w->now_ns + 60 * RF_SEC));
     else
         go(w, c, RF_VFEED_CALL, w->now_ns + rf_vfeed_delay(w, w->o.net.http_ns));
 }

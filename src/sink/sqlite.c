@@ -70,8 +70,9 @@ enum rpcfan_err rf_db_fail(const struct rf_db *db, int code, struct rpcfan_error
                        system != 0 ? ": " : "", system != 0 ? strerror(system) : "");
     case SQLITE_IOERR:
         return rf_fail(err, RPCFAN_EIO,
-                       "%.200s: %.60s%s%s; then the same command goes on from its checkpoint", path,
-                       said, system != 0 ? ": " : "", system != 0 ? strerror(system) : "");
+                       "%.200s: %.60s%s%s; mend that (is the disk full, or a limit on the size of "
+                       "files in force?), and the same command goes on from its checkpoint",
+                       path, said, system != 0 ? ": " : "", system != 0 ? strerror(system) : "");
     case SQLITE_TOOBIG:
         return rf_fail(err, RPCFAN_EIO, "%.200s: an account is too large for SQLite", path);
     default:

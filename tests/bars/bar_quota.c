@@ -48,8 +48,16 @@ static double waste(struct span d)
     return ratio((double)d.refused, (double)d.sent);
 }
 
-static void known_case(uint64_t seed, const struct quota *q, uint32_t batch, bool long_tail)
+/* How long requests are on the way. */
+enum way {
+    SHORT,
+    LONG_TAIL,
+    IN_BUNCHES /* exponential; and a refusal costs whole seconds */
+};
+
+static void known_case(uint64_t seed, const struct quota *q, uint32_t batch, enum way way)
 {
+    static const char *const ways[] = {"", ", long tail", ", in bunches"};
     struct rpcfan_limit limit = {.count = q->count, .window_ms = q->window_s * 1000};
     struct stage s;
     char what[48];
@@ -58,17 +66,20 @@ static void known_case(uint64_t seed, const struct quota *q, uint32_t batch, boo
     s.ep[0].n_limits = 1;
     s.ep[0].batch = batch;
     set_node(&s, q);
-    if (long_tail)
+    if (way == LONG_TAIL)
         s.node[0].travel =
             (struct rf_vdist){.kind = RF_VDIST_LOGNORMAL, .base_ns = 40 * RF_MS, .sigma = 0.5};
+    if (way == IN_BUNCHES) {
+        s.node[0].travel = (struct rf_vdist){.kind = RF_VDIST_EXPONENTIAL, .span_ns = 40 * RF_MS};
+        s.node[0].throttle = RF_VTHROTTLE_429_SECONDS;
+    }
     stage_start(&s);
     stage_run(&s, MINUTE);
     struct span before = look(&s);
     stage_run(&s, 10 * MINUTE);
     struct span d = since(&s, before);
     snprintf(what, sizeof what, "%s %llu/%llu s, batch %u%s", KINDS[q->kind],
-             (unsigned long long)q->count, (unsigned long long)q->window_s, batch,
-             long_tail ? ", long tail" : "");
+             (unsigned long long)q->count, (unsigned long long)q->window_s, batch, ways[way]);
     table_at_least(1, what, "goodput", q->window_s > 1 ? 0.95 : 0.90,
                    ratio((double)d.ok, per_second(q) * 600));
     table_at_most(2, what, "refused/sent", q->window_s > 2 ? 0 : 0.01, waste(d));
@@ -81,11 +92,13 @@ void bar_known_quota(uint64_t seed)
         struct quota ten = {(enum rf_vlimit_kind)kind, 100, 10};
         struct quota one = {(enum rf_vlimit_kind)kind, 50, 1};
         for (uint32_t batch = 1; batch <= 20; batch += 19) {
-            known_case(seed, &ten, batch, false);
-            known_case(seed, &one, batch, false);
+            known_case(seed, &ten, batch, SHORT);
+            known_case(seed, &one, batch, SHORT);
         }
-        known_case(seed, &ten, 1, true);
-        known_case(seed, &one, 1, true);
+        known_case(seed, &ten, 1, LONG_TAIL);
+        known_case(seed, &one, 1, LONG_TAIL);
+        known_case(seed, &ten, 1, IN_BUNCHES);
+        known_case(seed, &one, 1, IN_BUNCHES);
     }
 }
 

@@ -99,6 +99,11 @@ status=0
 "$rpcfan" batch -u "$plain" -m sim_echo "$dir/in" >/dev/full 2>"$dir/err" || status=$?
 [ "$status" = 3 ] || wrong "exit status $status"
 err_has 'No space left'
+begin "help for a full disk: status 3"
+status=0
+"$rpcfan" --help >/dev/full 2>"$dir/err" || status=$?
+[ "$status" = 3 ] || wrong "exit status $status"
+
 begin "-o FILE full: status 3, and the file is named"
 run 3 batch -u "$plain" -m sim_echo -o /dev/full "$dir/in"
 err_has 'writing /dev/full: No space left'
@@ -107,7 +112,6 @@ begin "a file size limit in mid-run: status 3, and --resume goes on once there i
 rm -f "$dir/got"
 status=0
 (
-    trap '' XFSZ
     ulimit -f 64
     exec "$rpcfan" batch -u "$plain" -m sim_echo -o "$dir/got" "$dir/in" 2>"$dir/err"
 ) || status=$?

@@ -92,7 +92,7 @@ out_has '^poly +four +ok +[0-9.]+ +off '
 out_has '^poly +five +ok +[0-9.]+ +not seen '
 out_has '^poly +six +ok +[0-9.]+ +(9|10) pass '
 out_has '^sol +ep1 +ok +[0-9.]+ +2[01] pass +777  [1-9A-HJ-NP-Za-km-z]{32,44}$'
-out_has '^any +ep1 +ok +[0-9.]+ +.* - +-$'
+out_has '^any +ep1 +ok +[0-9.]+ +2[01] pass +4660  0x89$' # found out
 no_secret
 
 run 0 -c "$dir/good.yaml" -n sol check --live
@@ -133,6 +133,8 @@ no_secret
 run 1 -u http://127.0.0.1:1/s3cret --deadline 5s check --live
 out_has '^net1 +ep1 +FAILED rpc_modules: '
 no_secret
+run 0 -u "$solana/s3cret" check --live
+out_has '^net1 +ep1 +ok .* 777 '
 run 0 -u "$solana/s3cret" --family solana check --live
 out_has '^net1 +ep1 +ok .* 777 '
 

@@ -123,6 +123,15 @@ for kind in tree installed; do
     err_has 'async: first failure: '
 done
 
+begin "sync.c links against the static library with what pkg-config --static says"
+shared=$flags
+flags=$(PKG_CONFIG_PATH=$build pkg-config --define-variable=prefix="$dir/prefix" --static \
+    --cflags --libs rpcfan | sed "s| -lrpcfan | $dir/prefix/lib/librpcfan.a |")
+compile "$PWD/examples/sync.c" "$dir/sync-static"
+flags=$shared
+example 0 env LD_LIBRARY_PATH= "$dir/sync-static" "$plain" $one
+line_is 1 'chain id "0x89"'
+
 for kind in tree installed; do
     programs=$build/examples
     [ $kind = tree ] || programs=$dir/examples

@@ -32,7 +32,7 @@
 #define STUCK_NS (60 * RF_SEC)
 #define SETTLE_NS (60 * RF_SEC)
 #define WORLD                                                                                      \
-    "keys=240 nodes=2 lag2=120 slot-ms=40 writes=15 close=40 reassign=20 reopen=20 fork=30 "       \
+    "keys=240 nodes=2 lag2=120 slot-ms=100 writes=30 close=40 reassign=20 reopen=20 fork=30 "      \
     "finalize-lag=16 history=4000"
 #define CALM                                                                                       \
     "knobs drop=0 dup=0 reorder=0 stall=0 half-open=0 close-ws=0 late-reply=0 truncate=0 "         \
@@ -48,13 +48,13 @@ struct seat {
 
 static const struct seat seats[] = {
     {"program", true, RPCFAN_CONFIRMED, 1, 100},
-    {"accounts", false, RPCFAN_CONFIRMED, 1, 50},
+    {"accounts", false, RPCFAN_CONFIRMED, 1, 30},
     {"program-twice", true, RPCFAN_CONFIRMED, 2, 100},
-    {"accounts-twice", false, RPCFAN_CONFIRMED, 2, 100},
+    {"accounts-twice", false, RPCFAN_CONFIRMED, 2, 60},
     {"program-processed", true, RPCFAN_PROCESSED, 1, 100},
-    {"accounts-processed", false, RPCFAN_PROCESSED, 1, 100},
+    {"accounts-processed", false, RPCFAN_PROCESSED, 1, 60},
     {"program-finalized", true, RPCFAN_FINALIZED, 1, 100},
-    {"accounts-finalized", false, RPCFAN_FINALIZED, 1, 100},
+    {"accounts-finalized", false, RPCFAN_FINALIZED, 1, 60},
 };
 #define RIDERS RF_COUNT(seats)
 
@@ -493,7 +493,7 @@ static void test_feed_chaos_what_is_lost_in_silence_is_found(void **state)
 {
     (void)state;
     struct world *w = &world;
-    uint64_t until_ns = rpcfan_now_ns() + setting("CUTS", 100) * 30 * RF_MS;
+    uint64_t until_ns = rpcfan_now_ns() + setting("CUTS", 100) * 20 * RF_MS;
     begin(w, setting("SEED", 1) + 1);
     do {
         change_weather(w);

@@ -92,8 +92,9 @@ static void test_limit_known_is_kept_token_bucket(void **state)
 static void test_batch_cap_learned_in_every_shape(void **state)
 {
     (void)state;
-    static const char *const shapes[] = {"geth", "erigon", "base",    "proxyd", "drpc",   "ronin",
-                                         "ankr", "infura", "alchemy", "object", "http400"};
+    static const char *const shapes[] = {"geth",    "erigon", "base",      "proxyd",  "drpc",
+                                         "ronin",   "ankr",   "infura",    "alchemy", "object",
+                                         "http400", "empty",  "null-array"};
     for (unsigned i = 0; i < RF_COUNT(shapes); i++) {
         char script[64];
         snprintf(script, sizeof script, "batch-max 10 shape=%s\n", shapes[i]);
@@ -126,7 +127,7 @@ static void test_batch_cap_learned_in_every_shape(void **state)
 static void test_batch_refused_altogether_ends_in_singles(void **state)
 {
     (void)state;
-    static const char *const shapes[] = {"object", "http400", "null-array", "infura"};
+    static const char *const shapes[] = {"object", "http400", "null-array", "empty", "infura"};
     for (unsigned i = 0; i < RF_COUNT(shapes); i++) {
         char script[64];
         snprintf(script, sizeof script, "batch-max 0 shape=%s\n", shapes[i]);

@@ -103,10 +103,17 @@ static void test_profile_details(void **state)
     assert_int_equal(ep->limits[1].window_ms, 10000);
     assert_int_equal(ep->limits[1].each, 1);
     assert_int_equal(ep->idle_ms, 18000);
+    assert_int_equal(ep->ws_conns, 20);
+    assert_int_equal(ep->ws_ping_ms, 10000);
+    rf_config_free(cfg);
+
+    cfg = load_with("helius-free", "");
+    assert_int_equal(endpoint(cfg)->ws_conns, 5);
     rf_config_free(cfg);
 
     cfg = load_with("helius-developer", "");
     ep = endpoint(cfg);
+    assert_int_equal(ep->ws_conns, 150);
     assert_int_equal(ep->limits[2].count, 25);
     assert_string_equal(ep->limits[2].methods[0], "getProgramAccounts");
     assert_int_equal(ep->limits[3].count, 5);

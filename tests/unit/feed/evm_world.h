@@ -39,6 +39,8 @@ struct v_event {
     uint64_t session, token;
     struct rf_feed_answer answer;
     struct rf_blob *blob;
+    const char *method; /* V_ANSWER: to be served when it is answered, not when it is asked */
+    char *params;
 };
 
 /* The chain's tip at a time: what a node that is behind still sees. */
@@ -58,6 +60,8 @@ struct vworld {
     uint64_t now, session, lag_ns, delay_ns;
     uint32_t fail; /* of 1000 calls, so many fail */
     bool quiet;    /* blocks have no logs */
+    bool late;     /* calls are served at the end of their time */
+    bool ordered;  /* logs must come in the order of their blocks */
     bool refuse;   /* calls are answered with an error object */
     bool up;
     uint64_t entered;   /* allocations by then */
@@ -70,6 +74,7 @@ struct vworld {
     uint32_t data, removed, ups, gaps, fills, ends, blind;
     bool in_gap;
     uint64_t calls;
+    uint64_t newest; /* block of the latest log */
     uint64_t widest; /* blocks that an eth_getLogs asked for */
 };
 
@@ -269,30 +274,39 @@ static void v_answer_block(struct vworld *v, json_t *params, uint32_t tip, struc
 static void v_enter(struct vworld *v);
 static void v_leave(struct vworld *v);
 
-static void v_call(void *arg, const struct rf_feed_call *call)
+static void v_serve(struct vworld *v, struct v_event *ev, const char *method, const char *text)
 {
-    struct vworld *v = arg;
-    v_leave(v);
     uint32_t tip = v_seen_tip(v);
     struct rf_buf b = {0};
-    struct v_event *ev = v_event(v, V_ANSWER, v->now + v_delay(v));
-    json_t *params = json_loadb(call->params.data, call->params.len, 0, NULL);
+    json_t *params = json_loads(text, 0, NULL);
     assert_non_null(params);
-    v->calls++;
-    ev->token = call->token;
     if (v->refuse)
         ev->answer.err = RPCFAN_ERPC;
     else if (rf_rng_below(&v->rng, 1000) < v->fail)
         ev->answer.err = RPCFAN_EDEADLINE;
-    else if (strcmp(call->method, "eth_blockNumber") == 0)
+    else if (strcmp(method, "eth_blockNumber") == 0)
         rf_evm_write_u64(&b, v->block[tip].number);
-    else if (strcmp(call->method, "eth_getLogs") == 0)
+    else if (strcmp(method, "eth_getLogs") == 0)
         v_answer_logs(v, params, tip, &b);
     else
         v_answer_block(v, params, tip, &b);
     ev->blob = v_blob(b.data, b.len);
     rf_buf_fini(&b);
     json_decref(params);
+}
+
+static void v_call(void *arg, const struct rf_feed_call *call)
+{
+    struct vworld *v = arg;
+    v_leave(v);
+    struct v_event *ev = v_event(v, V_ANSWER, v->now + v_delay(v));
+    ev->token = call->token;
+    ev->params = strndup(call->params.data, call->params.len);
+    v->calls++;
+    if (rf_rng_below(&v->rng, 2) == 0 || v->late)
+        ev->method = call->method;
+    else
+        v_serve(v, ev, call->method, ev->params);
     v_enter(v);
 }
 
@@ -319,6 +333,8 @@ static void v_take_log(struct vworld *v, const struct rf_evm_log *log)
     assert_int_equal(v->block[i].number, log->number);
     assert_true(log->index < v->block[i].n_logs);
     uint32_t *told = &v->block[i].told[log->index];
+    assert_true(!v->ordered || log->number >= v->newest);
+    v->newest = log->number;
     assert_int_equal(*told, log->removed ? 1 : 0);
     *told = log->removed ? 0 : 1;
     v->removed += log->removed ? 1 : 0;
@@ -403,6 +419,7 @@ static void v_start(struct vworld *v, bool heads, uint64_t seed)
 static void v_free_event(struct v_event *ev)
 {
     rf_blob_unref(ev->blob);
+    free(ev->params);
     free(ev);
 }
 
@@ -467,6 +484,8 @@ static void v_happen(struct vworld *v, struct v_event *ev)
             v_note(v, RF_NOTE_DATA, ev->blob);
         return;
     }
+    if (ev->method != NULL)
+        v_serve(v, ev, ev->method, ev->params);
     ev->answer.json = (struct rpcfan_slice){ev->blob->data, ev->blob->len};
     ev->answer.blob = ev->blob;
     ev->answer.endpoint = "a";

@@ -284,6 +284,38 @@ static void test_nodes_far_behind_for_long_end_the_feed(void **state)
     case_free(&c);
 }
 
+/* Seeds of another cluster: its slots alone give it away, before anything is merged. */
+static void test_slots_far_behind_the_seed_end_the_feed(void **state)
+{
+    (void)state;
+    for (int once = 0; once < 2; once++) {
+        struct feed_case c;
+        struct rpcfan_feed_options o;
+        struct rpcfan_known known = {.slot = 900000, .hash = 5};
+        const char *accounts[CASE_KEYS];
+        case_options(&o, accounts, 1);
+        o.once = once;
+        assert_int_equal(case_make(&c, &o), 0);
+        memset(known.key, 1, 32);
+        assert_int_equal(rf_feed_seed(c.f, &known, 1), 0);
+        case_start(&c);
+        case_up(&c, 1, 1);
+        for (uint64_t i = 0; i < 80; i++) {
+            struct case_call *k;
+            case_slot(&c, 1, 100 + i);
+            c.slot = 100 + i;
+            case_answer_all(&c);
+            if ((k = case_open(&c, "getSlot")) != NULL)
+                case_ok(&c, k, "100");
+            case_wait(&c, RF_SEC);
+        }
+        assert_int_equal(case_take(&c), 0);
+        assert_int_equal(c.mark.failed, RPCFAN_ERPC);
+        assert_int_equal(c.mark.watermark, 0);
+        case_free(&c);
+    }
+}
+
 /* Step 10: a change that the stream never tells is found, and the session ended for it. */
 static void test_audit_finds_what_was_not_told(void **state)
 {
@@ -394,6 +426,7 @@ int main(void)
         cmocka_unit_test(test_failures_are_tried_again_for_ever),
         cmocka_unit_test(test_what_no_time_mends_ends_the_feed),
         cmocka_unit_test(test_nodes_far_behind_for_long_end_the_feed),
+        cmocka_unit_test(test_slots_far_behind_the_seed_end_the_feed),
         cmocka_unit_test(test_audit_finds_what_was_not_told),
         cmocka_unit_test(test_audit_waits_for_what_is_told_later),
         cmocka_unit_test(test_refused_subscription_is_tried_again),

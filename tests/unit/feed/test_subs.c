@@ -203,6 +203,28 @@ static void test_the_best_endpoint_is_used_and_the_next_one_when_it_stays_down(v
     w_stop(w);
 }
 
+static void test_one_goes_back_to_the_best_endpoint_without_a_hole(void **state)
+{
+    (void)state;
+    struct rf_subs_options o = options(RPCFAN_SOLANA, 2);
+    ep[1].priority = 1;
+    w->node[0].down = true;
+    w_start(w, &o);
+    for (uint32_t i = 0; i < 20; i++)
+        w_account(w, i, i, 1);
+    w_for(w, 5 * RF_SEC);
+    assert_int_equal(w_subs_at(w, 1), 20);
+    w_for(w, 600 * RF_SEC);
+    assert_in_range(w_count(w).opened, 4, 9); /* it is looked for now and then */
+    w->node[0].down = false;
+    w_for(w, 200 * RF_SEC);
+    assert_int_equal(w_subs_at(w, 0), 20);
+    assert_int_equal(w->node[1].conns, 0);
+    for (uint32_t i = 0; i < 20; i++)
+        assert_int_equal(w->heard[i].downs, 0);
+    w_stop(w);
+}
+
 static void test_equals_share_the_load(void **state)
 {
     (void)state;
@@ -382,6 +404,29 @@ static void test_an_id_for_two_wires_tells_both_and_is_kept_for_the_last(void **
     w_remove(w, 1);
     w_for(w, 500 * RF_MS);
     assert_int_equal(w->node[0].messages, messages + 1);
+    w_stop(w);
+}
+
+static void test_what_died_with_an_equal_one_is_asked_for_again(void **state)
+{
+    (void)state;
+    struct rf_subs_options o = options(RPCFAN_SOLANA, 1);
+    ep[0].per_s = 1000;
+    w_start(w, &o);
+    w_account(w, 0, 1, 1);
+    w_for(w, RF_SEC);
+    /* asked for, and then what the node takes for the same is ended, before the reply comes */
+    w_add(w, 1, "accountSubscribe", "[\"K\"]", 1);
+    rf_subs_step(w->s, w->now);
+    w_remove(w, 0);
+    w_for(w, 500 * RF_US);
+    say("{\"jsonrpc\":\"2.0\",\"result\":1,\"id\":2}");
+    w_for(w, RF_SEC);
+    assert_true(w->heard[1].up[0]);
+    assert_int_equal(w->node[0].subscribed, 3);
+    w_publish(w, 0, "\"K\"", "[1]");
+    w_for(w, RF_SEC);
+    assert_true(w->heard[1].news > 0);
     w_stop(w);
 }
 
@@ -652,6 +697,7 @@ int main(void)
         cmocka_unit_test(test_five_thousand_are_up_again_within_three_seconds),
         cmocka_unit_test(test_they_are_spread_over_connections_that_close_when_empty),
         cmocka_unit_test(test_the_best_endpoint_is_used_and_the_next_one_when_it_stays_down),
+        cmocka_unit_test(test_one_goes_back_to_the_best_endpoint_without_a_hole),
         cmocka_unit_test(test_equals_share_the_load),
         cmocka_unit_test(test_two_copies_are_at_two_endpoints),
         cmocka_unit_test(test_two_copies_at_one_endpoint_are_on_two_connections),
@@ -660,6 +706,7 @@ int main(void)
         cmocka_unit_test(test_news_for_nobody_are_counted_and_dropped),
         cmocka_unit_test(test_news_that_cross_an_unsubscribe_are_ignored),
         cmocka_unit_test(test_an_id_for_two_wires_tells_both_and_is_kept_for_the_last),
+        cmocka_unit_test(test_what_died_with_an_equal_one_is_asked_for_again),
         cmocka_unit_test(test_the_heartbeat_is_told_and_its_silence_ends_the_session),
         cmocka_unit_test(test_slots_that_somebody_wants_are_the_heartbeat),
         cmocka_unit_test(test_without_new_heads_an_evm_session_ends),

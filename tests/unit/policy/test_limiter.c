@@ -145,7 +145,7 @@ static void test_receive_stamped_holds_from_send_to_answer_plus_window(void **st
     assert_int_equal(room(&lim, 9, 0), 2);
     rf_limiter_commit(&lim, ALL, 2, 0);
     assert_int_equal(wait_at(&lim, 60 * RF_SEC), RF_NEVER); /* only a completion makes room */
-    rf_limiter_settle(&lim, ALL, 1, RF_LIMITER_ARRIVED, 61 * RF_SEC);
+    rf_limiter_settle(&lim, ALL, 1, RF_LIMITER_ARRIVED, 0, 61 * RF_SEC);
     assert_int_equal(wait_at(&lim, 61 * RF_SEC), 10 * RF_SEC);
     assert_int_equal(room(&lim, 9, 71 * RF_SEC - 1), 0);
     assert_int_equal(room(&lim, 9, 71 * RF_SEC), 1);
@@ -157,22 +157,78 @@ static void test_receive_stamped_refund_frees_at_once(void **state)
     (void)state;
     struct rf_limiter lim = unpaced(2, 10000);
     rf_limiter_commit(&lim, ALL, 2, 0);
-    rf_limiter_settle(&lim, ALL, 2, RF_LIMITER_REFUND, 1);
+    rf_limiter_settle(&lim, ALL, 2, RF_LIMITER_REFUND, 0, 1);
     assert_int_equal(room(&lim, 9, 1), 2);
     assert_int_equal(lim.w[0].logged, 0);
     rf_limiter_fini(&lim);
 }
 
-static void test_send_stamped_expires_after_window_and_margin(void **state)
+/* The shortest round trip is known: 20 ms. */
+static void know_base(struct rf_limiter *lim)
+{
+    lim->base_samples = 64;
+    lim->base_ns[0] = lim->base_ns[1] = 20 * RF_MS;
+}
+
+static void test_send_stamped_expires_by_lateness(void **state)
 {
     (void)state;
-    struct rf_limiter lim = unpaced(2, 1000);
-    rf_limiter_throttled(&lim); /* J = 30 ms */
-    rf_limiter_commit(&lim, ALL, 2, 0);
-    assert_int_equal(wait_at(&lim, 0), 1030 * RF_MS);
-    rf_limiter_settle(&lim, ALL, 2, RF_LIMITER_ARRIVED, 500 * RF_MS);
-    assert_int_equal(wait_at(&lim, 500 * RF_MS), 530 * RF_MS);
-    assert_int_equal(room(&lim, 9, 1030 * RF_MS), 2);
+    static const struct {
+        unsigned throttled;
+        uint64_t rtt_ms, until_ms;
+    } cases[] = {{0, 20, 1005},  /* as quick as any: the edge alone */
+                 {0, 50, 1035},  /* 30 ms late, and the edge */
+                 {0, 400, 1100}, /* a tenth of the window at most */
+                 {1, 400, 1160}, /* J allows for 60 ms more ... */
+                 {9, 400, 1300}, /* ... up to 300 ms in all */
+                 {9, 30, 1015}}; /* and costs nothing where nothing is late */
+    for (size_t i = 0; i < RF_COUNT(cases); i++) {
+        struct rf_limiter lim = unpaced(2, 1000);
+        know_base(&lim);
+        for (unsigned k = 0; k < cases[i].throttled; k++)
+            rf_limiter_throttled(&lim);
+        rf_limiter_commit(&lim, ALL, 2, RF_SEC);
+        assert_int_equal(wait_at(&lim, RF_SEC), 1100 * RF_MS); /* until it is settled */
+        uint64_t at = RF_SEC + cases[i].rtt_ms * RF_MS;
+        rf_limiter_settle(&lim, ALL, 2, RF_LIMITER_ARRIVED, RF_SEC, at);
+        uint64_t until = RF_SEC + cases[i].until_ms * RF_MS;
+        assert_int_equal(wait_at(&lim, at), until - at);
+        assert_int_equal(room(&lim, 9, until), 2);
+        rf_limiter_fini(&lim);
+    }
+}
+
+/* The first round trips hold handshakes: they are no measure for others, and stand for themselves.
+ */
+static void test_send_stamped_first_round_trips_count_whole(void **state)
+{
+    (void)state;
+    struct rf_limiter lim = unpaced(1, 1000);
+    for (uint64_t i = 1, t; i <= 80; i++) {
+        t = i * 1180 * RF_MS;
+        assert_int_equal(room(&lim, 1, t), 1);
+        rf_limiter_commit(&lim, ALL, 1, t);
+        rf_limiter_settle(&lim, ALL, 1, RF_LIMITER_ARRIVED, t, t + 180 * RF_MS);
+        if (lim.base_samples < 64)
+            assert_int_equal(wait_at(&lim, t + 180 * RF_MS), RF_SEC);
+        else
+            assert_int_equal(wait_at(&lim, t + 180 * RF_MS), 825 * RF_MS);
+    }
+    rf_limiter_fini(&lim);
+}
+
+/* A way that has become longer is believed after a minute. */
+static void test_base_is_that_of_late(void **state)
+{
+    (void)state;
+    struct rf_limiter lim = unpaced(1, 1000);
+    know_base(&lim);
+    for (uint64_t t = 2 * RF_SEC; t < 64 * RF_SEC; t += 2 * RF_SEC) {
+        rf_limiter_commit(&lim, ALL, 1, t);
+        rf_limiter_settle(&lim, ALL, 1, RF_LIMITER_ARRIVED, t, t + 90 * RF_MS);
+        uint64_t until = t < 60 * RF_SEC ? 1075 : 1005;
+        assert_int_equal(wait_at(&lim, t + 90 * RF_MS), (until - 90) * RF_MS);
+    }
     rf_limiter_fini(&lim);
 }
 
@@ -182,30 +238,50 @@ static void test_margin_bounds(void **state)
     struct rpcfan_limit l[] = {{.count = 1, .window_ms = 2000}, {.count = 1, .window_ms = 2001}};
     struct rf_limiter lim;
     assert_int_equal(rf_limiter_init(&lim, l, 2), RPCFAN_OK);
-    lim.rtt_ns = 0;
     for (int i = 0; i < 20; i++)
         rf_limiter_throttled(&lim);
     assert_int_equal(lim.w[0].margin_ns, 300 * RF_MS);
     assert_int_equal(lim.w[1].margin_ns, 0); /* receive-stamped: needs none */
     rf_limiter_succeeded(&lim, 0);
-    assert_int_equal(lim.w[0].margin_ns, 300 * RF_MS - 100 * RF_US);
-    for (int i = 0; i < 5000; i++)
+    assert_int_equal(lim.w[0].margin_ns, 300 * RF_MS - 10 * RF_US);
+    for (int i = 0; i < 50000; i++)
         rf_limiter_succeeded(&lim, 0);
     assert_int_equal(lim.w[0].margin_ns, 0);
     rf_limiter_fini(&lim);
 }
 
-static void test_narrowed_margin_keeps_the_log_sorted(void **state)
+/* Answers overtake one another: each entry leaves at its own time. */
+static void test_log_is_sorted_whatever_order_answers_come_in(void **state)
 {
     (void)state;
-    struct rf_limiter lim = unpaced(2, 1000);
-    rf_limiter_throttled(&lim);
-    rf_limiter_commit(&lim, ALL, 1, 0); /* until 1030 ms */
-    for (int i = 0; i < 300; i++)
-        rf_limiter_succeeded(&lim, 0);
-    rf_limiter_commit(&lim, ALL, 1, 10 * RF_MS); /* would be 1010 ms */
-    assert_int_equal(room(&lim, 9, 1029 * RF_MS), 0);
-    assert_int_equal(room(&lim, 9, 1030 * RF_MS), 2);
+    struct rf_limiter lim = unpaced(3, 1000);
+    know_base(&lim);
+    for (uint64_t i = 0; i < 3; i++)
+        rf_limiter_commit(&lim, ALL, 1, i * 10 * RF_MS);
+    rf_limiter_settle(&lim, ALL, 1, RF_LIMITER_ARRIVED, 20 * RF_MS, 40 * RF_MS); /* till 1025 */
+    rf_limiter_settle(&lim, ALL, 1, RF_LIMITER_ARRIVED, 0, 90 * RF_MS);          /* till 1075 */
+    rf_limiter_settle(&lim, ALL, 1, RF_LIMITER_ARRIVED, 10 * RF_MS, 95 * RF_MS); /* till 1080 */
+    assert_int_equal(room(&lim, 9, 1025 * RF_MS - 1), 0);
+    assert_int_equal(room(&lim, 9, 1025 * RF_MS), 1);
+    assert_int_equal(room(&lim, 9, 1075 * RF_MS), 2);
+    assert_int_equal(room(&lim, 9, 1080 * RF_MS - 1), 2);
+    assert_int_equal(room(&lim, 9, 1080 * RF_MS), 3);
+    rf_limiter_fini(&lim);
+}
+
+/* One that takes longer than the window holds its unit no longer than that and a tenth. */
+static void test_send_stamped_slow_answer_holds_no_longer(void **state)
+{
+    (void)state;
+    struct rf_limiter lim = unpaced(1, 1000);
+    know_base(&lim);
+    rf_limiter_commit(&lim, ALL, 1, 0);
+    assert_int_equal(room(&lim, 9, 1100 * RF_MS), 1);
+    rf_limiter_commit(&lim, ALL, 1, 1100 * RF_MS);
+    rf_limiter_settle(&lim, ALL, 1, RF_LIMITER_ARRIVED, 0, 1500 * RF_MS);
+    assert_int_equal(wait_at(&lim, 1500 * RF_MS), 700 * RF_MS); /* the second one's */
+    rf_limiter_settle(&lim, ALL, 1, RF_LIMITER_LOST, 1100 * RF_MS, 1600 * RF_MS);
+    assert_int_equal(wait_at(&lim, 1600 * RF_MS), 600 * RF_MS);
     rf_limiter_fini(&lim);
 }
 
@@ -214,7 +290,7 @@ static void test_send_stamped_refund_within_the_window(void **state)
     (void)state;
     struct rf_limiter lim = unpaced(3, 1000);
     rf_limiter_commit(&lim, ALL, 3, 0);
-    rf_limiter_settle(&lim, ALL, 2, RF_LIMITER_REFUND, 999 * RF_MS);
+    rf_limiter_settle(&lim, ALL, 2, RF_LIMITER_REFUND, 0, 999 * RF_MS);
     assert_int_equal(room(&lim, 9, 999 * RF_MS), 2);
     rf_limiter_fini(&lim);
 }
@@ -226,7 +302,7 @@ static void test_send_stamped_refund_after_the_window_takes_nothing(void **state
     struct rf_limiter lim = unpaced(3, 1000);
     rf_limiter_commit(&lim, ALL, 1, 0);
     rf_limiter_commit(&lim, ALL, 3, 2900 * RF_MS);
-    rf_limiter_settle(&lim, ALL, 1, RF_LIMITER_REFUND, 3000 * RF_MS);
+    rf_limiter_settle(&lim, ALL, 1, RF_LIMITER_REFUND, 0, 3000 * RF_MS);
     assert_int_equal(room(&lim, 9, 3000 * RF_MS), 0);
     assert_int_equal(lim.w[0].in_flight, 3);
     rf_limiter_fini(&lim);
@@ -279,7 +355,7 @@ static void test_charge_extra_overdraws_and_recovers(void **state)
     struct rf_limiter lim = unpaced(2, 10000);
     rf_limiter_commit(&lim, ALL, 2, 0);
     rf_limiter_charge_extra(&lim, ALL, 1, RF_SEC);
-    rf_limiter_settle(&lim, ALL, 2, RF_LIMITER_ARRIVED, 2 * RF_SEC);
+    rf_limiter_settle(&lim, ALL, 2, RF_LIMITER_ARRIVED, 0, 2 * RF_SEC);
     assert_int_equal(lim.w[0].logged, 3);
     assert_int_equal(room(&lim, 9, 11 * RF_SEC), 0); /* the extra unit has left, two remain */
     assert_int_equal(room(&lim, 9, 12 * RF_SEC), 2);
@@ -306,7 +382,7 @@ static void test_merged_entries_expire_in_time(void **state)
         uint64_t now = i * 2 * RF_MS;
         assert_int_equal(room(&lim, 1, now), 1);
         rf_limiter_commit(&lim, ALL, 1, now);
-        rf_limiter_settle(&lim, ALL, 1, RF_LIMITER_ARRIVED, now);
+        rf_limiter_settle(&lim, ALL, 1, RF_LIMITER_ARRIVED, now, now);
     }
     assert_in_range(lim.w[0].n, 250, RF_WINDOW_ENTRIES);
     assert_int_equal(lim.w[0].logged, 5000);
@@ -339,36 +415,24 @@ static void test_end_of_time(void **state)
     uint64_t late = RF_NEVER - 5;
     assert_int_equal(room(&lim, 9, late), 1);
     rf_limiter_commit(&lim, ALL, 1, late);
-    rf_limiter_settle(&lim, ALL, 1, RF_LIMITER_ARRIVED, late);
+    rf_limiter_settle(&lim, ALL, 1, RF_LIMITER_ARRIVED, late, late);
     rf_limiter_resume(&lim, late);
     (void)room(&lim, 9, RF_NEVER);
     assert_int_equal(lim.w[0].in_flight, 0);
     rf_limiter_fini(&lim);
 }
 
-static void test_margin_covers_a_short_round_trip(void **state)
+/* What was lost may be on its way still: for the peak round trip of late. */
+static void test_lost_waits_for_a_round_trip(void **state)
 {
     (void)state;
-    struct rf_limiter lim = {0};
-    struct rpcfan_limit one = {.count = 1, .window_ms = 1000};
-    struct rf_cost cost = {.mask = 1, .weight = 1};
-    assert_int_equal(rf_limiter_init(&lim, &one, 1), RPCFAN_OK);
-    assert_true(lim.rtt_ns > 0); /* a guess, before the first answer */
-    static const struct {
-        uint64_t rtt_ns, expires_ns;
-    } cases[] = {{0, 1000 * RF_MS}, {7 * RF_MS, 1007 * RF_MS}, {400 * RF_MS, 1050 * RF_MS}};
-    for (size_t i = 0; i < RF_COUNT(cases); i++) {
-        uint64_t t0 = (i + 1) * 100 * RF_SEC, wait_ns;
-        lim.rtt_ns = 0;
-        rf_limiter_succeeded(&lim, cases[i].rtt_ns);
-        assert_int_equal(rf_limiter_room(&lim, cost, 1, t0, &wait_ns), 1);
-        rf_limiter_commit(&lim, cost, 1, t0);
-        rf_limiter_settle(&lim, cost, 1, RF_LIMITER_ARRIVED, t0);
-        assert_int_equal(rf_limiter_room(&lim, cost, 1, t0 + cases[i].expires_ns - 1, &wait_ns), 0);
-        assert_int_equal(rf_limiter_room(&lim, cost, 1, t0 + cases[i].expires_ns, &wait_ns), 1);
-    }
+    struct rf_limiter lim = unpaced(1, 10000);
+    rf_limiter_succeeded(&lim, 400 * RF_MS);
     rf_limiter_succeeded(&lim, 1 * RF_MS); /* the peak fades slowly */
     assert_true(lim.rtt_ns > 390 * RF_MS && lim.rtt_ns < 400 * RF_MS);
+    rf_limiter_commit(&lim, ALL, 1, 0);
+    rf_limiter_settle(&lim, ALL, 1, RF_LIMITER_LOST, 0, RF_SEC);
+    assert_int_equal(wait_at(&lim, RF_SEC), 10 * RF_SEC + lim.rtt_ns);
     rf_limiter_fini(&lim);
 }
 
@@ -384,9 +448,12 @@ int main(void)
         cmocka_unit_test(test_resume_has_no_burst),
         cmocka_unit_test(test_receive_stamped_holds_from_send_to_answer_plus_window),
         cmocka_unit_test(test_receive_stamped_refund_frees_at_once),
-        cmocka_unit_test(test_send_stamped_expires_after_window_and_margin),
+        cmocka_unit_test(test_send_stamped_expires_by_lateness),
+        cmocka_unit_test(test_send_stamped_first_round_trips_count_whole),
+        cmocka_unit_test(test_send_stamped_slow_answer_holds_no_longer),
+        cmocka_unit_test(test_base_is_that_of_late),
         cmocka_unit_test(test_margin_bounds),
-        cmocka_unit_test(test_narrowed_margin_keeps_the_log_sorted),
+        cmocka_unit_test(test_log_is_sorted_whatever_order_answers_come_in),
         cmocka_unit_test(test_send_stamped_refund_within_the_window),
         cmocka_unit_test(test_send_stamped_refund_after_the_window_takes_nothing),
         cmocka_unit_test(test_all_matching_windows_count),
@@ -395,7 +462,7 @@ int main(void)
         cmocka_unit_test(test_charge_extra_cannot_close_the_pacer_for_ever),
         cmocka_unit_test(test_merged_entries_expire_in_time),
         cmocka_unit_test(test_full_ring_loses_no_units),
-        cmocka_unit_test(test_margin_covers_a_short_round_trip),
+        cmocka_unit_test(test_lost_waits_for_a_round_trip),
         cmocka_unit_test(test_end_of_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

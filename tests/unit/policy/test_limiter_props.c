@@ -25,6 +25,7 @@ struct flight {
     struct rf_cost cost;
     uint32_t calls;
     bool refund;
+    uint64_t sent_ns;
 };
 
 /* What one server saw under one window: a time for each unit. */
@@ -152,6 +153,7 @@ static uint64_t try_send(uint32_t masks)
     f->cost = cost;
     f->calls = calls;
     f->refund = rf_rng_below(&world.rng, 1000) < world.refunds_permille;
+    f->sent_ns = world.now;
     rf_limiter_commit(&world.lim, cost, calls, world.now);
     uint64_t at = world.now + delay();
     if (!f->refund)
@@ -167,7 +169,7 @@ static void land(void)
         world.now = f->done.at_ns;
     rf_heap_remove(&world.flying, &f->done);
     rf_limiter_settle(&world.lim, f->cost, f->calls,
-                      f->refund ? RF_LIMITER_REFUND : RF_LIMITER_ARRIVED, world.now);
+                      f->refund ? RF_LIMITER_REFUND : RF_LIMITER_ARRIVED, f->sent_ns, world.now);
 }
 
 static void run(size_t sends, uint32_t masks)
@@ -298,11 +300,33 @@ static void test_server_never_over_send_stamped_without_jitter(void **state)
                     continue;
                 sent++;
                 f->refund = refused_now();
+                f->sent_ns = world.now;
                 rf_limiter_commit(&world.lim, cost, f->calls, world.now);
                 if (!f->refund)
                     arrive(f, world.now);
                 assert_true(rf_heap_push(&world.flying, &f->done, world.now + settle_delay()));
             }
+            check_servers();
+            close_world();
+        }
+    }
+}
+
+/* Whatever the delays are, a tenth of the window together at most, no server counts too many, once
+ * the shortest round trip is known; nor before, when a round trip stands for itself. */
+static void test_server_never_over_send_stamped_with_jitter(void **state)
+{
+    (void)state;
+    static const struct rpcfan_limit limits[] = {{.count = 50, .window_ms = 1000},
+                                                 {.count = 200, .window_ms = 1000},
+                                                 {.count = 10, .window_ms = 2000},
+                                                 {.count = 900, .window_ms = 1000}};
+    for (size_t i = 0; i < RF_COUNT(limits); i++) {
+        for (unsigned paced = 0; paced < 2; paced++) {
+            open_world(&limits[i], 1, 40 + i, paced);
+            world.wait_max_ns = limits[i].window_ms * RF_MS / 20;
+            world.refunds_permille = 50;
+            run(SENDS / 2, 1);
             check_servers();
             close_world();
         }
@@ -355,7 +379,7 @@ static void test_send_stamped_margin_settles(void **state)
                 last_cut = world.now;
                 rf_limiter_throttled(&world.lim);
             }
-            rf_limiter_settle(&world.lim, cost, 1, RF_LIMITER_ARRIVED, world.now);
+            rf_limiter_settle(&world.lim, cost, 1, RF_LIMITER_ARRIVED, queue[i].sent, world.now);
             if (world.now >= start && over)
                 refused++;
             else if (world.now >= start)
@@ -402,6 +426,7 @@ static void serve(const struct rpcfan_limit *limit, const struct job *jobs, size
         assert_int_equal(f->done.pos, 0);
         f->cost = cost;
         f->calls = 1;
+        f->sent_ns = world.now;
         rf_limiter_commit(&world.lim, cost, 1, world.now);
         assert_true(rf_heap_push(&world.flying, &f->done, world.now + jobs[i].service));
         began[i] = world.now;
@@ -451,6 +476,7 @@ static void test_clock_standing_still_or_going_back(void **state)
         for (unsigned paced = 0; paced < 2; paced++) {
             open_world(&limits[k], 1, 3 + k, paced);
             uint64_t latest = world.now, wait, window = world.lim.w[0].window_ns;
+            uint64_t since = 0;
             uint32_t flying = 0;
             for (size_t i = 0; i < 40000; i++) {
                 uint64_t step = rf_rng_below(&world.rng, window / 10);
@@ -466,8 +492,11 @@ static void test_clock_standing_still_or_going_back(void **state)
                 struct flight f = {.cost = cost, .calls = calls};
                 arrive(&f, latest);
                 flying += calls;
+                if (calls > 0)
+                    since = latest;
                 if (flying > 0 && kind % 2 == 0) {
-                    rf_limiter_settle(&world.lim, cost, flying, RF_LIMITER_ARRIVED, world.now);
+                    rf_limiter_settle(&world.lim, cost, flying, RF_LIMITER_ARRIVED, since,
+                                      world.now);
                     flying = 0;
                 }
             }
@@ -484,6 +513,7 @@ int main(void)
         cmocka_unit_test(test_server_never_over_receive_stamped),
         cmocka_unit_test(test_server_never_over_several_windows),
         cmocka_unit_test(test_server_never_over_send_stamped_without_jitter),
+        cmocka_unit_test(test_server_never_over_send_stamped_with_jitter),
         cmocka_unit_test(test_send_stamped_margin_settles),
         cmocka_unit_test(test_fewer_submissions_are_never_later),
         cmocka_unit_test(test_clock_standing_still_or_going_back),
