@@ -63,6 +63,8 @@ void rf_sub_deliver(rpcfan_sub_t *s, const struct rf_arrival *a);
 void rf_sub_hold(rpcfan_sub_t *s, struct rf_live_net *net, uint64_t session);
 /** Read on what rf_sub_hold() held. Thread: loop. */
 void rf_sub_let_go(rpcfan_sub_t *s);
+/** Ring the bell where something waits. Thread: loop. */
+void rf_sub_ring(rpcfan_sub_t *s);
 /** Count notifications that came and had been told before. Thread: loop. */
 void rf_sub_count_twice(rpcfan_sub_t *s, uint64_t n);
 

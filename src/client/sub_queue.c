@@ -43,7 +43,6 @@ static bool enqueue(rpcfan_sub_t *s, struct rf_note_item *it)
         gone(s, out, how == RF_QUEUE_CONFLATED);
     while ((out = rf_queue_evict(&s->queue)) != NULL)
         gone(s, out, false);
-    rf_bell_set(&s->bell, true);
     return true;
 }
 
@@ -80,6 +79,7 @@ static void resume(struct rf_live_cmd *cmd, uint64_t now_ns)
             rf_list_unshift(&s->blocked, l);
     }
     s->stuck = !room;
+    rf_bell_set(&s->bell, s->queue.count.items > 0);
     pthread_mutex_unlock(&s->lock);
     if (room)
         rf_sub_let_go(s);
@@ -103,6 +103,20 @@ static bool told_already(rpcfan_sub_t *s, struct rpcfan_slice json)
         return true;
     *slot = hash;
     return false;
+}
+
+void rf_sub_ring(rpcfan_sub_t *s)
+{
+    pthread_mutex_lock(&s->lock);
+    rf_bell_set(&s->bell, s->queue.count.items > 0 || s->untold > 0);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* Notifications come in numbers: the bell rings once for all of a turn. */
+static void ring_soon(rpcfan_sub_t *s)
+{
+    s->member.dirty = true;
+    rf_live_touch(s->listener.net);
 }
 
 void rf_sub_deliver(rpcfan_sub_t *s, const struct rf_arrival *a)
@@ -130,11 +144,16 @@ void rf_sub_deliver(rpcfan_sub_t *s, const struct rf_arrival *a)
     it->note = a->note;
     it->blob = a->blob;
     rf_blob_ref(a->blob, 1);
-    it->item.key = data ? rf_note_key(s->family, a->note.json) : 0;
+    bool conflates = data && s->o.overflow == RPCFAN_LATEST;
+    it->item.key = conflates ? rf_note_key(s->family, a->note.json) : 0;
     it->item.bytes = sizeof *it + a->note.json.len;
     s->count.waiting += data;
     bool fits = rf_list_empty(&s->blocked) && enqueue(s, it);
+    if (!data)
+        rf_bell_set(&s->bell, true);
     pthread_mutex_unlock(&s->lock);
+    if (data)
+        ring_soon(s);
     if (!fits)
         block(s, it);
 }

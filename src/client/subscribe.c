@@ -68,13 +68,15 @@ static void answered(void *owner, uint64_t token, const struct rf_feed_answer *a
 static uint64_t step(struct rf_live_member *m, uint64_t now_ns)
 {
     rpcfan_sub_t *s = RF_CONTAINER(m, struct rpcfan_sub, member);
-    if (s->evm == NULL)
-        return RF_NEVER;
-    if (rf_calls_flush(&s->calls, now_ns))
-        evm_moved(s);
-    rf_evm_step(s->evm, now_ns);
-    uint64_t due_ns = rf_evm_deadline(s->evm);
-    return rf_calls_late(&s->calls) ? now_ns + RF_MS : due_ns;
+    uint64_t due_ns = RF_NEVER;
+    if (s->evm != NULL) {
+        if (rf_calls_flush(&s->calls, now_ns))
+            evm_moved(s);
+        rf_evm_step(s->evm, now_ns);
+        due_ns = rf_calls_late(&s->calls) ? now_ns + RF_MS : rf_evm_deadline(s->evm);
+    }
+    rf_sub_ring(s);
+    return due_ns;
 }
 
 /* @return false: out of memory. */
