@@ -23,6 +23,7 @@
 #define SLOTS 12000
 #endif
 #define SLOT_NS (400 * RF_MS)
+#define PER_S 50 /* messages that subscribe, where a world says nothing else: rather slow */
 #define CALM                                                                                       \
     "drop=0 dup=0 reorder=0 stall=0 stall-all=0 half-open=0 close-ws=0 late-reply=0 truncate=0 "   \
     "garble=0 refuse=0 backlog=0 skew=0 torn=0 lie=0 lie-null=0 idle-ms=0 notify-ms=0 bad58=0 "    \
@@ -362,7 +363,7 @@ static struct rf_vfeed *make_world(const struct world *d, uint64_t seed)
                                  .endpoints = d->endpoints == 0 ? 1 : d->endpoints,
                                  .subs_per_conn = d->subs_per_conn,
                                  .conns = d->conns,
-                                 .per_s = d->per_s,
+                                 .per_s = d->per_s > 0 ? d->per_s : PER_S,
                                  .lifetime_ns = d->lifetime_ns,
                                  .net = d->net,
                                  .consumer = d->consumer,
