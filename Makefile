@@ -122,6 +122,8 @@ $(BARS_REAL): $(call obj,$(BARS_REAL_SRC)) $(PART_OBJ) $(BUILD)/librpcfan.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CMD_LIBS) -ldl
 
+BARS_INDEX := $(BUILD)/tests/bars/index/feed_bar
+
 $(BUILD)/examples/%: examples/%.c $(BUILD)/librpcfan.a
 	@mkdir -p $(@D)
 	$(SAY) EXAMPLE $@
@@ -193,6 +195,9 @@ print-libs:
 	@echo '$(CMD_LIBS)'
 print-parts:
 	@echo '$(TESTLIB_OBJ) $(PART_OBJ)'
+
+bars-index: all $(BARS_INDEX) ## the figures of rpcfan index over loopback, some ten minutes
+	$(Q)tests/bars/index/run
 
 bench: all $(BENCH_BIN) ## speed and memory, as ratios against bare libcurl in the same run
 	$(Q)scripts/bench
@@ -289,6 +294,6 @@ clean: ## remove build/
 	rm -rf $(BUILD)
 
 .PHONY: all help install-deps tests-build demo unit scenario integration check real peers soak mutants \
-        print-cflags print-libs print-parts bench bars fleet bars-real asan tsan \
+        print-cflags print-libs print-parts bench bars fleet bars-real bars-index asan tsan \
         ubsan sanitized valgrind coverage fuzz fuzz-smoke format format-check tidy gates docs man \
         install uninstall dist clean

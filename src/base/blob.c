@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 
-#define SMALL_MAX 512
+#define SMALL_MAX 768 /* a notification of a token account is of some 600 */
 
 struct rf_blob *rf_blob_new(size_t cap)
 {

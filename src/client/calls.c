@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "client/live.h"
+#include "client/note_read.h"
 
 /* One of them. It outlives its owner where it must: the client's call has it as argument. */
 struct own_call {
@@ -17,7 +18,7 @@ struct own_call {
     uint64_t token;
     rpcfan_call_id id;
     enum rpcfan_err err; /* why it was not started */
-    bool paused;
+    bool stream, paused;
 };
 
 void rf_calls_init(struct rf_calls *calls)
@@ -34,6 +35,8 @@ static void ended(const rpcfan_result_t *res, void *arg)
                                    .blob = res->call.blob,
                                    .endpoint = rpcfan_result_endpoint(res)};
         a.json = a.err == RPCFAN_OK ? rpcfan_result_json(res) : rpcfan_result_error_json(res);
+        if (call->stream && a.err == RPCFAN_OK) /* what surrounds the rows */
+            a.context_slot = rf_note_slot(RPCFAN_SOLANA, a.json);
         rf_list_remove(&call->link);
         call->calls->answered(call->calls->owner, call->token, &a, uv_hrtime());
     }
@@ -61,6 +64,7 @@ void rf_calls_make(struct rf_calls *calls, const struct rf_feed_call *want)
     }
     call->calls = calls;
     call->token = want->token;
+    call->stream = want->stream;
     struct rpcfan_request req = {.size = sizeof req,
                                  .network = calls->network,
                                  .method = want->method,

@@ -24,7 +24,7 @@ struct rf_subs_endpoint {
     uint32_t subs_per_conn; /* subscriptions on one connection at most; default 100 */
     uint32_t conns;         /* connections at most; default 8 */
     uint32_t message_bytes; /* longest message that it takes; default 4096 (Solana), else 64 KiB */
-    uint32_t per_s;         /* messages with (un)subscribe requests a second; default 50 */
+    uint32_t per_s;         /* messages with (un)subscribe requests a second; default 100 */
     uint32_t priority;      /* lower goes first */
     uint64_t lifetime_ns;   /* planned reconnect after so long, the new one first; 0: never */
     uint64_t retry_ns;      /* longest wait before a reconnect; default 30 s */

@@ -311,13 +311,19 @@ void rf_vfeed_after_slot(struct rf_vfeed *w)
 }
 
 /* Whether a subscription can have told the state that an account has in the tip. A program's is
- * told what a bank wrote while that was the tip (R6), and nothing of what left (R5). */
-static bool could_know(struct rf_vfeed *w, uint32_t key, const struct rf_bank *tip)
+ * told what a bank wrote while that was the tip (R6), and nothing of what left, nor that a fork
+ * takes this back (R5). */
+static bool could_know(struct rf_vfeed *w, uint32_t key, const struct rf_vfeed_row *row,
+                       const struct rf_bank *tip)
 {
     const struct rf_bank_state *s = rf_banks_state(w->banks, tip, key);
-    return w->o.accounts > 0 ||
-           (in_scope(w, key, s) &&
-            (s->slot <= w->banks->confirmed || w->was_tip[s->slot % RF_BANK_SPAN] == s->slot));
+    if (w->o.accounts > 0)
+        return true;
+    if (!in_scope(w, key, s))
+        return false;
+    if (!row->known || row->gone)
+        return s->slot == tip->slot;
+    return s->slot <= w->banks->confirmed || w->was_tip[s->slot % RF_BANK_SPAN] == s->slot;
 }
 
 /* Whether a subscription to the program has heard that this bank is the tip. */
@@ -337,7 +343,7 @@ void rf_vfeed_before_slot(struct rf_vfeed *w)
     if (!c->complete || bank == NULL || !was_told(w, bank))
         return;
     for (uint32_t key = 0; key < w->n_keys && w->bad[0] == '\0'; key++)
-        if (!is_of(w, key, &c->row[key], bank) && could_know(w, key, bank))
+        if (!is_of(w, key, &c->row[key], bank) && could_know(w, key, &c->row[key], bank))
             rf_vfeed_breach(w, "I17: the tip is %llu and key %u is as of %llu",
                             (unsigned long long)tip, key, (unsigned long long)c->row[key].slot);
 }

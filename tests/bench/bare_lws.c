@@ -1,7 +1,8 @@
 /* bare_lws.c - the floor that WebSocket subscriptions are measured against: a libwebsockets client
  * on libuv that counts messages and nothing else, and a child process that sends them.
  *
- *   bare_lws [N] [LEN]   N messages (default 500,000) of LEN bytes (default 500)
+ *   bare_lws [N] [LEN]           N messages (default 500,000) of LEN bytes (default 500)
+ *   bare_lws N PORT TEXT           N messages of the node at that port, to which TEXT is sent first
  *
  * Prints CPU time a message (user and system, the client's process) and messages a second. The
  * buffers are those of the library. Stands alone: no code of the library is in it. */
@@ -23,6 +24,7 @@
 #define BLOCK 64 /* messages written at a time */
 
 static unsigned long want, got;
+static const char *ask; /* to be sent first; NULL: nothing */
 static uint64_t begun, took;
 static double cpu_before, cpu_after;
 static uv_loop_t loop;
@@ -97,6 +99,17 @@ static void serve(int listener, unsigned long n, size_t len)
     exit(0);
 }
 
+static void send_text(struct lws *wsi)
+{
+    unsigned char out[LWS_PRE + 1000];
+    size_t n = ask != NULL ? strnlen(ask, 1000) : 0;
+    if (n == 0)
+        return;
+    memcpy(out + LWS_PRE, ask, n);
+    lws_write(wsi, out + LWS_PRE, n, LWS_WRITE_TEXT);
+    ask = NULL;
+}
+
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                     size_t len)
 {
@@ -105,6 +118,8 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     (void)len;
     switch (reason) {
     case LWS_CALLBACK_CLIENT_ESTABLISHED:
+        if (ask != NULL)
+            lws_callback_on_writable(wsi);
         begun = uv_hrtime();
         cpu_before = cpu_us();
         break;
@@ -115,6 +130,9 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
         cpu_after = cpu_us();
         took = uv_hrtime() - begun;
         return -1;
+    case LWS_CALLBACK_CLIENT_WRITEABLE:
+        send_text(wsi);
+        break;
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
         die("could not connect");
         break;
@@ -157,9 +175,21 @@ static void receive(unsigned port)
     uv_run(&loop, UV_RUN_DEFAULT);
 }
 
+static void tell(void)
+{
+    printf("cpu_us_per_call=%.3f calls_per_s=%.0f\n", (cpu_after - cpu_before) / (double)want,
+           (double)want / ((double)took / 1e9));
+}
+
 int main(int argc, char **argv)
 {
     want = argc > 1 ? strtoul(argv[1], NULL, 10) : 500000;
+    if (argc == 4) {
+        ask = argv[3];
+        receive((unsigned)strtoul(argv[2], NULL, 10));
+        tell();
+        return 0;
+    }
     size_t len = argc > 2 ? strtoul(argv[2], NULL, 10) : 500;
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof a;
@@ -176,8 +206,7 @@ int main(int argc, char **argv)
         serve(listener, want, len);
     close(listener);
     receive(ntohs(a.sin_port));
-    printf("%.2f us of CPU a message of %zu bytes, %.0f messages a second\n",
-           (cpu_after - cpu_before) / (double)want, len, (double)want / ((double)took / 1e9));
+    tell();
     waitpid(child, NULL, WNOHANG);
     return 0;
 }

@@ -1,14 +1,17 @@
 /* feed_bar.c - what the bars of the index measure inside of the library: an account feed whose
  * events are taken and dropped, without a database. Called by tests/bars/index/run.
  *
- *   feed_bar rows URL PROGRAM              a snapshot alone: rows and CPU
- *   feed_bar seed N                        N accounts known of an earlier run: time and memory
- *   feed_bar cut URL FILE RATE WS_RATE     the accounts in FILE at RATE reads and WS_RATE messages
- * a second; all connections end once it is live feed_bar stall URL PROGRAM             until a
- * stall of the node's is found
+ *   rows URL PROGRAM            a snapshot alone: rows and CPU
+ *   seed N                      N accounts known of an earlier run: time and memory
+ *   cut URL FILE RATE WS_RATE   accounts of a file at so many reads and messages a second; all
+ *                               connections end once it is live
+ *   stall URL PROGRAM           until a stall of the node's is found
+ *   restart FILE                what a database holds is taken up by a feed
+ *   lock FILE SECONDS           hold the lock of a database that rpcfan index writes
  *
  * Prints NAME=VALUE. Exit status: 0, or 1 where something never came. */
 #include <poll.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +19,7 @@
 
 #include "base/base.h"
 #include "rpcfan/feed.h"
+#include "sink/sqlite.h"
 
 #define EVENTS 256
 #define WAIT_NS (180 * RF_SEC)
@@ -70,7 +74,7 @@ static void connect_to(struct bar *b, const char *url, uint64_t rate, uint32_t w
     rpcfan_network_options_init(&net);
     rpcfan_endpoint_options_init(&ep);
     ep.url = url;
-    ep.ws_subs = 1000;
+    ep.ws_subs = 1002; /* two of them are the slot and the root feed */
     if (rate > 0) {
         ep.limits = &limit;
         ep.n_limits = 1;
@@ -272,13 +276,82 @@ static void stall(struct bar *b, char **arg)
            b->status.why);
 }
 
+static enum rpcfan_err take_up(void *arg, const struct rpcfan_known *known, size_t n)
+{
+    struct bar *b = arg;
+    b->events += n;
+    return rpcfan_feed_seed(b->feed, known, n);
+}
+
+static void restart(struct bar *b, char **arg)
+{
+    sqlite3_stmt *s = NULL;
+    sqlite3 *sql = NULL;
+    struct rf_db *db = NULL;
+    struct rpcfan_error err;
+    if (sqlite3_open_v2(arg[0], &sql, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK ||
+        sqlite3_prepare_v2(sql, "SELECT subject, commitment FROM checkpoint", -1, &s, NULL) !=
+            SQLITE_OK ||
+        sqlite3_step(s) != SQLITE_ROW)
+        die(arg[0], sqlite3_errmsg(sql));
+    connect_to(b, "http://127.0.0.1:1", 0, 0);
+    b->o.program = "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA";
+    make_feed(b);
+    struct rf_db_options o = {.path = arg[0],
+                              .identity = {.subject = (const char *)sqlite3_column_text(s, 0),
+                                           .commitment = (const char *)sqlite3_column_text(s, 1)},
+                              .read_only = true};
+    uint64_t ns = rpcfan_now_ns();
+    if (rf_db_open(&o, &db, &err) != RPCFAN_OK || rf_db_known(db, take_up, b, &err) != RPCFAN_OK)
+        die(arg[0], err.text);
+    printf("known=%llu restart_s=%.2f\n", (unsigned long long)b->events,
+           (double)(rpcfan_now_ns() - ns) / 1e9);
+    rf_db_close(db);
+    sqlite3_finalize(s);
+    sqlite3_close(sql);
+}
+
+static int64_t watermark(sqlite3 *sql)
+{
+    sqlite3_stmt *s = NULL;
+    int64_t v = -1;
+    if (sqlite3_prepare_v2(sql, "SELECT watermark FROM checkpoint", -1, &s, NULL) == SQLITE_OK &&
+        sqlite3_step(s) == SQLITE_ROW)
+        v = sqlite3_column_int64(s, 0);
+    sqlite3_finalize(s);
+    return v;
+}
+
+/* The writer lets go of the lock for some us between two transactions: it is asked for without a
+ * pause, until it is had. */
+static void lock(struct bar *b, char **arg)
+{
+    sqlite3 *sql = NULL;
+    uint64_t began_ns = rpcfan_now_ns();
+    (void)b;
+    if (sqlite3_open_v2(arg[0], &sql, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
+        die(arg[0], sqlite3_errmsg(sql));
+    while (sqlite3_exec(sql, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
+        if (rpcfan_now_ns() - began_ns > WAIT_NS)
+            die(arg[0], sqlite3_errmsg(sql));
+    poll(NULL, 0, atoi(arg[1]) * 1000);
+    int64_t before = watermark(sql);
+    sqlite3_exec(sql, "COMMIT", NULL, NULL, NULL);
+    began_ns = rpcfan_now_ns();
+    while (watermark(sql) <= before && rpcfan_now_ns() - began_ns < WAIT_NS)
+        poll(NULL, 0, 20);
+    printf("goes_on_s=%.2f\n", (double)(rpcfan_now_ns() - began_ns) / 1e9);
+    sqlite3_close(sql);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
         const char *name;
         int args;
         void (*run)(struct bar *b, char **arg);
-    } modes[] = {{"rows", 2, rows}, {"seed", 1, seed}, {"cut", 4, cut}, {"stall", 2, stall}};
+    } modes[] = {{"rows", 2, rows},   {"seed", 1, seed},       {"cut", 4, cut},
+                 {"stall", 2, stall}, {"restart", 1, restart}, {"lock", 2, lock}};
     struct bar b = {0};
     for (size_t i = 0; argc > 1 && i < RF_COUNT(modes); i++) {
         if (strcmp(argv[1], modes[i].name) != 0 || argc != modes[i].args + 2)
@@ -288,6 +361,6 @@ int main(int argc, char **argv)
         rpcfan_client_free(b.client);
         return 0;
     }
-    fprintf(stderr, "usage: feed_bar rows|seed|cut|stall ARG...\n");
+    fprintf(stderr, "usage: feed_bar rows|seed|cut|stall|restart|lock ARG...\n");
     return 2;
 }

@@ -340,14 +340,14 @@ static void test_gate_waits_are_exact(void **state)
                 f.refused = (uint32_t)rf_rng_below(&rng, n - f.served + 1);
                 f.unsent = (uint32_t)rf_rng_below(&rng, n - f.served - f.refused + 1);
                 f.lost = n - f.served - f.refused - f.unsent;
-                rf_gate_settle(&g, cost, &f, now_ns);
+                rf_gate_settle(&g, cost, &f, now_ns, now_ns);
             }
             random_event(&g, &rng, now_ns);
             now_ns += rf_rng_below(&rng, 50 * RF_MS);
         }
         while (n_out > 0) {
             struct rf_gate_fates f = {.served = (uint32_t)out[--n_out]};
-            rf_gate_settle(&g, cost, &f, now_ns);
+            rf_gate_settle(&g, cost, &f, now_ns, now_ns);
         }
         bench_assert_gate_idle(&g);
         rf_gate_fini(&g);
@@ -385,9 +385,9 @@ static void test_gate_is_monotone(void **state)
                     i++;
                     continue;
                 }
-                rf_gate_settle(&more, cost, &f, now_ns);
+                rf_gate_settle(&more, cost, &f, now_ns, now_ns);
                 if (out[i].both)
-                    rf_gate_settle(&less, cost, &f, now_ns);
+                    rf_gate_settle(&less, cost, &f, now_ns, now_ns);
                 out[i] = out[--n_out];
             }
             if (rf_gate_room(&more, cost, 1, now_ns, &wait_ns) == 0)

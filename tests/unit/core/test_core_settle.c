@@ -68,7 +68,10 @@ static void test_settle_bare_bodies_are_judged_by_status_and_text(void **state)
             bool failed = bench_ep(&b, 0)->fail_streak > 0;
             bench_run(&b, 10 * RF_SEC);
             bool deadline = cases[i].throttles && b.last == RPCFAN_EDEADLINE;
-            if (paused != cases[i].throttles || failed != cases[i].fails ||
+            /* nothing, or an empty array, is how some refuse a batch: it is split first */
+            bool split = batch > 1 &&
+                         (cases[i].reply.body[0] == '\0' || strcmp(cases[i].reply.body, "[]") == 0);
+            if (paused != cases[i].throttles || (failed != cases[i].fails && !split) ||
                 (b.last != cases[i].err && !deadline))
                 fail_msg("%d %s to %u: %s (%s), paused %d, failed %d", cases[i].reply.status,
                          cases[i].reply.body, batch, rpcfan_err_name(b.last), b.detail, paused,

@@ -51,7 +51,7 @@ struct world {
 };
 
 /* The promises of a world in which nothing is lost in silence and nobody lies. */
-#define TRUE_CHECKS .checks = {.strict = true, .honest = true, .stuck_ns = 60 * RF_SEC}
+#define TRUE_CHECKS .checks = {.strict = true, .honest = true, .stuck_ns = 180 * RF_SEC}
 
 /* All faults at once that are not silent and no lies. */
 #define EVERYTHING                                                                                 \
@@ -201,13 +201,13 @@ static const struct world worlds[] = {
      TRUE_CHECKS},
     {.name = "silent",
      .knobs = "keys=60 drop=5 stall=2 stall-all=1 half-open=1 backlog=2",
-     .checks = {.honest = true, .stuck_ns = 90 * RF_SEC, .stale_ns = 120 * RF_SEC},
+     .checks = {.honest = true, .stuck_ns = 240 * RF_SEC, .stale_ns = 120 * RF_SEC},
      .settle_s = 120},
     {.name = "silent-accounts",
      .knobs = "keys=60 drop=5 stall=2 stall-all=1 half-open=1",
      .accounts = 30,
      .audit_ms = 1000,
-     .checks = {.honest = true, .stuck_ns = 90 * RF_SEC, .stale_ns = 120 * RF_SEC},
+     .checks = {.honest = true, .stuck_ns = 240 * RF_SEC, .stale_ns = 120 * RF_SEC},
      .settle_s = 120},
     {.name = "misread", .knobs = "keys=60 skew=200 torn=200 close-ws=5", TRUE_CHECKS},
     {.name = "misread-accounts",
@@ -216,7 +216,7 @@ static const struct world worlds[] = {
      TRUE_CHECKS},
     {.name = "lies",
      .knobs = "keys=60 lie=50 lie-null=10 close-ws=5",
-     .checks = {.stuck_ns = 90 * RF_SEC},
+     .checks = {.stuck_ns = 240 * RF_SEC},
      .settle_s = 120},
     {.name = "slow-consumer",
      .knobs = "keys=200 writes=40 close-ws=2",
@@ -270,22 +270,22 @@ static const struct world worlds[] = {
      .settle_s = 120},
     {.name = "restarts",
      .knobs = "keys=60 close-ws=2 close=50",
-     .checks = {.strict = true, .honest = true, .stuck_ns = 60 * RF_SEC},
+     .checks = {.strict = true, .honest = true, .stuck_ns = 180 * RF_SEC},
      .restarts = true},
     {.name = "restarts-accounts",
      .knobs = "keys=60 close-ws=2 close=50",
      .accounts = 40,
-     .checks = {.strict = true, .honest = true, .stuck_ns = 60 * RF_SEC},
+     .checks = {.strict = true, .honest = true, .stuck_ns = 180 * RF_SEC},
      .restarts = true},
     {.name = "finalized",
      .knobs = "keys=60 root-hold=300 fork=100 skip=100 close-ws=3",
      .commitment = RPCFAN_FINALIZED,
-     TRUE_CHECKS},
+     .checks = {.strict = true, .honest = true, .stuck_ns = 180 * RF_SEC}},
     {.name = "finalized-accounts",
      .knobs = "keys=60 root-hold=300 fork=100 skip=100 close-ws=3",
      .commitment = RPCFAN_FINALIZED,
      .accounts = 40,
-     TRUE_CHECKS},
+     .checks = {.strict = true, .honest = true, .stuck_ns = 180 * RF_SEC}},
     {.name = "processed",
      .knobs = "keys=60 fork=200 fork-depth=5 close-ws=3",
      .commitment = RPCFAN_PROCESSED,
