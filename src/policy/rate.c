@@ -33,20 +33,25 @@
  * | FRESH_CALLS     | 8        | ... or since the last cut, where that many were served since    |
  * | FRESH_SHARE     | 0.25 s   | and this much of the rate; not counting of the pause after it   |
  * | IDLE_MOST       | 1.2 s    | ... up to so much: where a window is long, the pause is its part |
- * | EARLY_EPOCHS    | 2        | ... and only so early: later it makes a bucket seem to take more |
- * | ENGAGE          | 30 s     | three epochs within it overrule configured limits: one or two   |
- * |                 |          | are jitter, which the limiter's margin takes care of ...        |
- * | NEAR_MAX        | 0.8      | ... and so are more, while so much of the limit is served       |
- * | START_GROWTH    | 0.35     | a second, exponent, while never refused: doubles in 2 s         |
- * | RECOVERY        | 0.2      | of the ceiling a second ...                                     |
- * | RECOVERED       | 0.97     | ... up to here                                                  |
- * | HOLD            | 15 s     | no probing after a cut or its pause; at least ...               |
- * | HOLD_CALLS      | 60       | ... the time of so many calls, up to HOLD_MAX 300 s             |
- * | PROBE           | 0.0025   | a second, of the rate, doubling each ...                        |
- * | PROBE_DOUBLES   | 10 s     | ... (longer as the hold is), up to ...                          |
- * | PROBE_MOST      | 16       | ... times                                                       |
- * | USE_LEAST       | 0.5      | of the rate must be in use for it to grow, averaged over 1 s or |
- * | USE_CALLS       | 8        | the time of so many calls, whichever is longer                  |
+ * | EARLY_EPOCHS    | 2        | ... and only so early: later it makes a bucket seem to take more,
+ * | | STRAY           | 2 s      | ... or after so long at work ... | | STRAY_CALLS     | 64 | ...
+ * and so many calls: a limit that fell is met sooner, and the | |                 |          |
+ * pause of a stray refusal would take a third of the rate, for a  | |                 |          |
+ * minute ...                                                      | | STRAY_MOST      | 5 s      |
+ * ... up to here: later the pause is the part of a long window    | | ENGAGE          | 30 s     |
+ * three epochs within it overrule configured limits: one or two   | |                 |          |
+ * are jitter, which the limiter's margin takes care of ...        | | NEAR_MAX        | 0.8      |
+ * ... and so are more, while so much of the limit is served       | | START_GROWTH    | 0.35     |
+ * a second, exponent, while never refused: doubles in 2 s         | | RECOVERY        | 0.2      |
+ * of the ceiling a second ...                                     | | RECOVERED       | 0.97     |
+ * ... up to here                                                  | | HOLD            | 15 s     |
+ * no probing after a cut or its pause; at least ...               | | HOLD_CALLS      | 60       |
+ * ... the time of so many calls, up to HOLD_MAX 300 s             | | PROBE           | 0.0025   |
+ * a second, of the rate, doubling each ...                        | | PROBE_DOUBLES   | 10 s     |
+ * ... (longer as the hold is), up to ...                          | | PROBE_MOST      | 16       |
+ * ... times                                                       | | USE_LEAST       | 0.5      |
+ * of the rate must be in use for it to grow, averaged over 1 s or | | USE_CALLS       | 8        |
+ * the time of so many calls, whichever is longer                  |
  *
  * Measured in tests/unit/policy/test_rate_sim.c. Growth is applied when somebody asks, for the time
  * since the last asking, so no timer is needed. A clock that goes back counts as standing still. */
@@ -66,6 +71,9 @@
 #define EVIDENCE_CALLS 50
 #define NEAR_MAX 0.8
 #define EARLY_EPOCHS 2
+#define STRAY_S 2.0
+#define STRAY_MOST_S 5.0
+#define STRAY_CALLS 64
 #define IDLE_MOST_NS (1200 * RF_MS)
 #define CUT 0.9
 #define CUT_MOST 0.5
@@ -319,7 +327,12 @@ static double newest_estimate(const struct rf_rate *r, uint64_t now_ns)
 static double later_estimate(const struct rf_rate *r, uint64_t now_ns)
 {
     uint64_t served = r->served - r->served_at_cut;
-    double span = seconds(now_ns - r->cut_ns - rf_min_u64(r->idle_ns, now_ns - r->cut_ns));
+    double span = seconds(now_ns - r->cut_ns);
+    double idle = seconds(rf_min_u64(r->idle_ns, now_ns - r->cut_ns));
+    double at_work = span - idle;
+    bool stray = at_work >= STRAY_S && at_work <= STRAY_MOST_S && served >= STRAY_CALLS;
+    if (r->epochs <= EARLY_EPOCHS || stray)
+        span = at_work;
     if (r->epochs == 0 && r->ceil_per_s <= 0) {
         double all = accepted(r, 0, now_ns), newest = newest_estimate(r, now_ns);
         return all > newest ? all : newest;
@@ -409,7 +422,7 @@ bool rf_rate_refused(struct rf_rate *r, uint64_t sent_ns, uint64_t hint_ns, uint
 void rf_rate_resume(struct rf_rate *r, uint64_t now_ns)
 {
     uint64_t now = step_clock(r, now_ns);
-    if (r->epochs > 0 && r->epochs <= EARLY_EPOCHS)
+    if (r->epochs > 0)
         r->idle_ns = rf_min_u64(now - r->cut_ns, IDLE_MOST_NS);
     r->held_ns = r->grown_ns = now;
     r->probing = r->phase == RF_RATE_LEARNED;

@@ -55,9 +55,11 @@ enum way {
     IN_BUNCHES /* exponential; and a refusal costs whole seconds */
 };
 
+static const struct rf_vdist bunches = {.kind = RF_VDIST_EXPONENTIAL, .span_ns = 40 * RF_MS};
+
 static void known_case(uint64_t seed, const struct quota *q, uint32_t batch, enum way way)
 {
-    static const char *const ways[] = {"", ", long tail", ", in bunches"};
+    static const char *const ways[] = {"", ", long tail", ", bunched"};
     struct rpcfan_limit limit = {.count = q->count, .window_ms = q->window_s * 1000};
     struct stage s;
     char what[48];
@@ -70,7 +72,7 @@ static void known_case(uint64_t seed, const struct quota *q, uint32_t batch, enu
         s.node[0].travel =
             (struct rf_vdist){.kind = RF_VDIST_LOGNORMAL, .base_ns = 40 * RF_MS, .sigma = 0.5};
     if (way == IN_BUNCHES) {
-        s.node[0].travel = (struct rf_vdist){.kind = RF_VDIST_EXPONENTIAL, .span_ns = 40 * RF_MS};
+        s.node[0].travel = bunches;
         s.node[0].throttle = RF_VTHROTTLE_429_SECONDS;
     }
     stage_start(&s);
@@ -103,13 +105,15 @@ void bar_known_quota(uint64_t seed)
 }
 
 /* A client that knows nothing and begins with 5 a second. */
-static void start_unknown(struct stage *s, const struct quota *q, uint64_t seed,
+static void start_unknown(struct stage *s, const struct quota *q, uint64_t seed, enum way way,
                           const struct rf_vlimit_step *step)
 {
     stage_init(s, 1, seed);
     s->ep[0].start_per_s = 5;
     set_node(s, q);
     s->node[0].throttle = RF_VTHROTTLE_429_SECONDS;
+    if (way == IN_BUNCHES)
+        s->node[0].travel = bunches;
     stage_start(s);
     s->node[0].own.step = step;
     s->node[0].own.n_steps = step != NULL ? 1 : 0;
@@ -120,18 +124,20 @@ void bar_unknown_quota(uint64_t seed)
     static const struct {
         uint64_t count, window_s;
     } rates[] = {{100, 10}, {50, 1}, {200, 1}};
-    for (uint32_t i = 0; i < RF_COUNT(rates) * 3; i++) {
-        struct quota q = {(enum rf_vlimit_kind)(RF_VLIMIT_FIXED + i % 3), rates[i / 3].count,
-                          rates[i / 3].window_s};
+    for (uint32_t i = 0; i < RF_COUNT(rates) * 3 * 2; i++) {
+        struct quota q = {(enum rf_vlimit_kind)(RF_VLIMIT_FIXED + i % 3), rates[i / 6].count,
+                          rates[i / 6].window_s};
+        bool bunched = i / 3 % 2 == 1;
         struct stage s;
         char what[48];
-        start_unknown(&s, &q, seed, NULL);
+        start_unknown(&s, &q, seed, bunched ? IN_BUNCHES : SHORT, NULL);
         stage_run(&s, MINUTE);
         struct span before = look(&s);
         stage_run(&s, 10 * MINUTE);
         struct span d = since(&s, before);
-        snprintf(what, sizeof what, "%s %llu/%llu s, start 5/s", KINDS[q.kind],
-                 (unsigned long long)q.count, (unsigned long long)q.window_s);
+        snprintf(what, sizeof what, "%s %llu/%llu s, start 5/s%s", KINDS[q.kind],
+                 (unsigned long long)q.count, (unsigned long long)q.window_s,
+                 bunched ? ", bunched" : "");
         table_at_least(3, what, "goodput", 0.85, ratio((double)d.ok, per_second(&q) * 600));
         table_at_most(3, what, "refused/sent", 0.01, waste(d));
         stage_fini(&s);
@@ -148,7 +154,7 @@ static void watch_change(uint64_t seed, enum rf_vlimit_kind kind, uint64_t then,
     struct quota q = {kind, 50, 1};
     struct rf_vlimit_step step = {.at_ns = CHANGE_S * RF_SEC, .count = then};
     struct stage s;
-    start_unknown(&s, &q, seed, &step);
+    start_unknown(&s, &q, seed, SHORT, &step);
     stage_run(&s, CHANGE_S * RF_SEC);
     for (uint32_t i = 0; i < AFTER_S; i++) {
         struct span before = look(&s);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROWS 160
+#define ROWS 200
 #define SEEDS 16
 
 struct row {

@@ -170,6 +170,36 @@ static void test_barren_epochs_stop_cutting(void **state)
     assert_true(rf_rate_per_s(&r) >= 0.97 * 0.7 * 50 * 0.9);
 }
 
+/* A refusal 3.9 s after another, of which one was the pause: the rate was served all the while, so
+ * it is a stray one. It used to take a third of the rate, for a minute. One that comes sooner is of
+ * a limit that fell, and counts the pause. */
+static void test_stray_refusal_soon_after_another(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t after_ms;
+        double least, most;
+    } cases[] = {{3900, 0.8, 1}, {2100, 0.4, 0.65}};
+    for (size_t i = 0; i < RF_COUNT(cases); i++) {
+        struct rf_rate r;
+        uint64_t now = 0;
+        rf_rate_init(&r, 50, 0, false, 0);
+        for (int epoch = 0; epoch < 3; epoch++) { /* three that are 20 s apart */
+            now += 20 * RF_SEC;
+            serve_all(&r, now - 20 * RF_SEC, now);
+            assert_true(rf_rate_refused(&r, now, RF_SEC, now));
+            now += 1100 * RF_MS;
+            rf_rate_resume(&r, now);
+        }
+        double before = r.per_s;
+        uint64_t again = now + (cases[i].after_ms - 1100) * RF_MS;
+        serve_all(&r, now, again);
+        assert_true(rf_rate_refused(&r, again, RF_SEC, again));
+        assert_true(r.per_s >= cases[i].least * before);
+        assert_true(r.per_s <= cases[i].most * before);
+    }
+}
+
 static void test_pause_resumes_with_one_call(void **state)
 {
     (void)state;
@@ -327,6 +357,7 @@ int main(void)
         cmocka_unit_test(test_refused_before_served_is_blind),
         cmocka_unit_test(test_epoch_cuts_once),
         cmocka_unit_test(test_barren_epochs_stop_cutting),
+        cmocka_unit_test(test_stray_refusal_soon_after_another),
         cmocka_unit_test(test_pause_resumes_with_one_call),
         cmocka_unit_test(test_pause_forgets_what_was_due),
         cmocka_unit_test(test_paced_gap_and_late_credit),
