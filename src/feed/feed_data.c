@@ -152,7 +152,7 @@ void rf_feed_data_note(struct rf_feed *f, const struct rf_note *note)
     }
     n.since = (f->commitment == RPCFAN_FINALIZED ? f->heard : f->covered) + 1;
     if (f->commitment == RPCFAN_CONFIRMED)
-        f->data_tip = rf_max_u64(f->data_tip, n.slot);
+        rf_feed_read_tip(f, n.slot);
     else if (f->commitment == RPCFAN_PROCESSED && !n.backing)
         rf_feed_forks_tip(f, n.session, n.slot);
     if (!rf_feed_data_found(f, number, account, &n) || (n.left && f->program)) {
