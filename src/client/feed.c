@@ -147,7 +147,7 @@ static uint64_t step(struct rf_live_member *m, uint64_t now_ns)
     bool full = rf_feed_full(f->feed), turned = full != f->stopped;
     f->stopped = full;
     pthread_mutex_unlock(&f->lock);
-    if (turned)
+    if (turned || full)
         rf_live_pause_all(f->net, full);
     /* What could not be started must be answered in a turn to come. */
     return rf_calls_late(&f->calls) ? now_ns + RF_MS : due_ns;

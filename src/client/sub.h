@@ -35,8 +35,7 @@ struct rpcfan_sub {
     uint32_t up;                  /* copies that are acknowledged */
     uint64_t *twice;              /* owned; hashes of what was told; NULL: one copy */
     struct rf_link blocked;       /* note_item.item.link: came after the queue was full */
-    uint64_t paused_session;      /* not read for that; 0: none */
-    struct rf_live_net *paused_net;
+    struct rf_live_net *held;     /* whose connections are not read for that; NULL: none is */
 
     /* under `lock` */
     pthread_mutex_t lock;
@@ -47,12 +46,10 @@ struct rpcfan_sub {
     uint64_t untold; /* dropped since the last RPCFAN_NOTE_DROPPED */
 };
 
-/** A note on its way into the queue, and where it came from. */
+/** A note on its way into the queue. */
 struct rf_arrival {
     struct rpcfan_note note;
     struct rf_blob *blob;
-    struct rf_live_net *net;
-    uint64_t session;
 };
 
 /** Make the queue of a subscription whose options are set. @return false: no memory, or no
@@ -62,6 +59,10 @@ bool rf_sub_queue_init(rpcfan_sub_t *s);
 void rf_sub_queue_fini(rpcfan_sub_t *s);
 /** Put a note into the queue by its policy, or leave it out as told already. Thread: loop. */
 void rf_sub_deliver(rpcfan_sub_t *s, const struct rf_arrival *a);
+/** A session told something: where that found no room, read it no further. Thread: loop. */
+void rf_sub_hold(rpcfan_sub_t *s, struct rf_live_net *net, uint64_t session);
+/** Read on what rf_sub_hold() held. Thread: loop. */
+void rf_sub_let_go(rpcfan_sub_t *s);
 /** Ring the bell where something waits. Thread: loop. */
 void rf_sub_ring(rpcfan_sub_t *s);
 /** Count notifications that came and had been told before. Thread: loop. */

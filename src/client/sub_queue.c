@@ -46,19 +46,21 @@ static bool enqueue(rpcfan_sub_t *s, struct rf_note_item *it)
     return true;
 }
 
-/* What came after the queue was full waits here until there is room, and is not read on meanwhile:
- * no more than the connection had read already. */
-static void block(rpcfan_sub_t *s, struct rf_note_item *it, struct rf_live_net *net,
-                  uint64_t session)
+/* What came after the queue was full waits here until there is room. Every connection that tells
+ * meanwhile is not read on (rf_sub_hold()): so it is no more than they had read already. */
+static void block(rpcfan_sub_t *s, struct rf_note_item *it)
 {
     rf_list_push(&s->blocked, &it->item.link);
     pthread_mutex_lock(&s->lock);
     s->stuck = true;
     pthread_mutex_unlock(&s->lock);
-    if (s->paused_session != 0 || session == 0)
+}
+
+void rf_sub_hold(rpcfan_sub_t *s, struct rf_live_net *net, uint64_t session)
+{
+    if (rf_list_empty(&s->blocked) || session == 0)
         return;
-    s->paused_session = session;
-    s->paused_net = net;
+    s->held = net;
     rf_live_pause(net, session, true);
 }
 
@@ -79,10 +81,15 @@ static void resume(struct rf_live_cmd *cmd, uint64_t now_ns)
     s->stuck = !room;
     rf_bell_set(&s->bell, s->queue.count.items > 0);
     pthread_mutex_unlock(&s->lock);
-    if (room && s->paused_session != 0) {
-        rf_live_pause(s->paused_net, s->paused_session, false);
-        s->paused_session = 0;
-    }
+    if (room)
+        rf_sub_let_go(s);
+}
+
+void rf_sub_let_go(rpcfan_sub_t *s)
+{
+    if (s->held != NULL && !s->client->live->closing)
+        rf_live_pause_all(s->held, false); /* whoever else holds one does so again */
+    s->held = NULL;
 }
 
 /* Told by two nodes, or twice by one around a planned reconnect. */
@@ -148,7 +155,7 @@ void rf_sub_deliver(rpcfan_sub_t *s, const struct rf_arrival *a)
     if (data)
         ring_soon(s);
     if (!fits)
-        block(s, it, a->net, a->session);
+        block(s, it);
 }
 
 size_t rpcfan_sub_poll(rpcfan_sub_t *sub, struct rpcfan_note *out, size_t n)

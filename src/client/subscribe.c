@@ -39,8 +39,7 @@ static void evm_tell(void *arg, const struct rf_evm_told *told)
                                     .slot = told->block,
                                     .endpoint = "",
                                     .why = told->why},
-                           .blob = told->blob,
-                           .net = net};
+                           .blob = told->blob};
     if (told->endpoint != RF_EVM_FETCHED)
         a.note.endpoint = rf_live_endpoint(net, told->endpoint);
     if (told->kind == RPCFAN_NOTE_END)
@@ -115,15 +114,10 @@ static void went_down(rpcfan_sub_t *s, struct rf_arrival *a, const char *why)
     rf_sub_deliver(s, a);
 }
 
-static void on_note(struct rf_listener *l, const struct rf_note *note, uint64_t now_ns)
+static void hear(rpcfan_sub_t *s, const struct rf_note *note)
 {
-    rpcfan_sub_t *s = l->owner;
-    if (s->evm != NULL) {
-        rf_evm_note(s->evm, note, now_ns);
-        evm_moved(s);
-        return;
-    }
-    struct rf_arrival a = {.net = l->net, .session = note->session, .blob = note->blob};
+    struct rf_listener *l = &s->listener;
+    struct rf_arrival a = {.blob = note->blob};
     a.note.endpoint = rf_live_endpoint(l->net, note->endpoint);
     switch (note->kind) {
     case RF_NOTE_UP:
@@ -152,6 +146,18 @@ static void on_note(struct rf_listener *l, const struct rf_note *note, uint64_t 
     case RF_NOTE_SESSION_DOWN:
         break;
     }
+}
+
+static void on_note(struct rf_listener *l, const struct rf_note *note, uint64_t now_ns)
+{
+    rpcfan_sub_t *s = l->owner;
+    if (s->evm != NULL) {
+        rf_evm_note(s->evm, note, now_ns);
+        evm_moved(s);
+    } else {
+        hear(s, note);
+    }
+    rf_sub_hold(s, l->net, note->session);
 }
 
 /* Commands of other threads, run on the loop. */
@@ -192,8 +198,7 @@ static void stop(struct rf_live_cmd *cmd, uint64_t now_ns)
     rf_live_remove(&s->listener, now_ns);
     rf_list_remove(&s->member.link);
     rf_calls_drop(&s->calls);
-    if (s->paused_session != 0 && !s->client->live->closing)
-        rf_live_pause(s->paused_net, s->paused_session, false);
+    rf_sub_let_go(s);
 }
 
 /* The public functions. */

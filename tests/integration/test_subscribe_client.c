@@ -185,6 +185,32 @@ static void test_subscribe_block_drops_nothing(void **state)
     assert_int_equal(c.conflated, 0);
 }
 
+/* Both connections are held: what waits outside the queue is no more than they had read. */
+static void test_subscribe_block_holds_both_copies(void **state)
+{
+    (void)state;
+    struct fixture f;
+    start(&f, 2, "program 5000 writes=50000\n");
+    struct rpcfan_sub_options o = options();
+    o.overflow = RPCFAN_BLOCK;
+    o.queue_notes = 100;
+    o.copies = 2;
+    rpcfan_sub_t *sub = subscribe(&f, &o);
+    struct rpcfan_sub_counters c;
+    do {
+        rpcfan_sub_count(sub, &c);
+        poll(NULL, 0, 1);
+    } while (c.waiting < 100); /* with notes of other kinds between */
+    for (int i = 0; i < 500; i++) { /* 25,000 more of each come meanwhile */
+        rpcfan_sub_count(sub, &c);
+        assert_true(c.waiting < 5000);
+        poll(NULL, 0, 1);
+    }
+    assert_accounted(sub);
+    rpcfan_unsubscribe(sub);
+    fixture_fini(&f);
+}
+
 /* What was dropped is told, with its number. */
 static void test_subscribe_drops_are_told(void **state)
 {
@@ -417,6 +443,7 @@ int main(void)
         cmocka_unit_test(test_subscribe_drop_oldest_is_counted),
         cmocka_unit_test(test_subscribe_drop_newest_is_counted),
         cmocka_unit_test(test_subscribe_block_drops_nothing),
+        cmocka_unit_test(test_subscribe_block_holds_both_copies),
         cmocka_unit_test(test_subscribe_drops_are_told),
         cmocka_unit_test(test_subscribe_refused_ends),
         cmocka_unit_test(test_subscribe_bad_arguments),
