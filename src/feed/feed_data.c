@@ -159,6 +159,7 @@ void rf_feed_data_note(struct rf_feed *f, const struct rf_note *note)
         unreadable(f, number, &n); /* a program's subscription tells of what it owns alone */
         return;
     }
+    f->recent[f->n_recent++ % RF_FEED_RECENT] = number;
     if (f->commitment == RPCFAN_FINALIZED)
         rf_feed_pending_add(f, number, &n, false);
     else if (!rf_feed_data_buried(f, number, n.slot))

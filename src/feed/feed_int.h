@@ -25,6 +25,7 @@
 #define RF_FEED_LEAP 512
 #define RF_FEED_LAG_SLOTS 4
 #define RF_FEED_LANE_NS RF_SEC
+#define RF_FEED_RECENT 16
 #define RF_FEED_JUDGE_SLOTS 4
 #define RF_FEED_VERDICTS 64
 #define RF_FEED_TIMEOUT_NS (30 * RF_SEC)
@@ -182,6 +183,7 @@ struct rf_feed {
     /* checks */
     uint32_t sweep_at, sweep_left;
     uint64_t sweep_due_ns, audit_due_ns;
+    uint32_t recent[RF_FEED_RECENT], n_recent; /* the accounts that were told last */
     struct rf_feed_verdict verdict[RF_FEED_VERDICTS];
     uint32_t n_verdicts;
 
