@@ -62,7 +62,7 @@ struct world {
     struct account_keys keys;
     struct rf_rng rng;
     const struct way *way;
-    char rpcfan[PATH_MAX_], dir[64], db[PATH_MAX_], copy[PATH_MAX_];
+    char rpcfan[PATH_MAX_ + 8], dir[64], db[PATH_MAX_], copy[PATH_MAX_];
     struct account_row model[KEYS], stored[KEYS];
     uint64_t kills, told, idle; /* told: lines; idle: runs killed before they had told one */
 };

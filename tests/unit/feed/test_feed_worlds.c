@@ -17,7 +17,7 @@
 
 #include "sim/vfeed.h"
 
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SLOTS 1500 /* each is dearer */
 #else
 #define SLOTS 12000
