@@ -29,6 +29,7 @@
  *   RF_FEED_LANE_NS          1 s       of a busy account later news come within 400 ms
  *   RF_FEED_JUDGE_SLOTS      4         an answer may hold the next slot's state
  *   RF_FEED_JUMP             10,000    an hour: further on, the next slot has to agree
+ *   RF_FEED_LAG_SLOTS        4         after so many the tip is confirmed: a read for it may go
  *   RF_FEED_LEAP             512       a notification's slot is not above the slot feed's
  *   RF_FEED_CROWDED, _ROOMY  25, 10 %  of the queue: a list stops and goes on; the rest of it is
  *                                      for the stream

@@ -1,8 +1,8 @@
 /* feed_check.c - proves the stream, and finds what no stream tells. The sweep of a program's feed
- * looks each known account up again within its time, evenly; the audit reads a few at random. News
- * that a check finds are merged like any other. Whether the stream failed to tell them is judged
- * later: when the session has told of slots past the answer's and not of this account. Then the
- * session is not to be trusted any more. Called by feed.c. */
+ * looks each known account up again within its time, evenly; the audit reads a few at random, and
+ * a few of those told last. News that a check finds are merged like any other. Whether the stream
+ * failed to tell them is judged later: when the session has told of slots past the answer's and not
+ * of this account. Then the session is not to be trusted any more. Called by feed.c. */
 #include "feed/feed_int.h"
 
 #include "base/mem.h"
@@ -92,6 +92,17 @@ static void sweep(struct rf_feed *f)
     send(f, r, RF_FEED_SWEEP);
 }
 
+/* Half of a sample are accounts that were told last: where a stream falls silent, those are the
+ * first of which it should have told more, however few of them there are among many. */
+static uint32_t draw(struct rf_feed *f, uint32_t i)
+{
+    uint32_t number = (uint32_t)rf_rng_below(&f->rng, f->keys.top);
+    if (i % 2 == 0 || f->n_recent == 0)
+        return number;
+    uint32_t known = f->n_recent < RF_FEED_RECENT ? f->n_recent : RF_FEED_RECENT;
+    return f->recent[rf_rng_below(&f->rng, known)];
+}
+
 static void audit(struct rf_feed *f)
 {
     if (f->now_ns < f->audit_due_ns)
@@ -103,7 +114,7 @@ static void audit(struct rf_feed *f)
     if (r == NULL)
         return;
     for (uint32_t i = 0; i < f->audit_keys * DRAWS && r->n < f->audit_keys; i++) {
-        uint32_t number = (uint32_t)rf_rng_below(&f->rng, f->keys.top);
+        uint32_t number = draw(f, i);
         if (calm(f, number))
             add(f, r, number);
     }

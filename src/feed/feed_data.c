@@ -152,13 +152,14 @@ void rf_feed_data_note(struct rf_feed *f, const struct rf_note *note)
     }
     n.since = (f->commitment == RPCFAN_FINALIZED ? f->heard : f->covered) + 1;
     if (f->commitment == RPCFAN_CONFIRMED)
-        f->data_tip = rf_max_u64(f->data_tip, n.slot);
+        rf_feed_read_tip(f, n.slot);
     else if (f->commitment == RPCFAN_PROCESSED && !n.backing)
         rf_feed_forks_tip(f, n.session, n.slot);
     if (!rf_feed_data_found(f, number, account, &n) || (n.left && f->program)) {
         unreadable(f, number, &n); /* a program's subscription tells of what it owns alone */
         return;
     }
+    f->recent[f->n_recent++ % RF_FEED_RECENT] = number;
     if (f->commitment == RPCFAN_FINALIZED)
         rf_feed_pending_add(f, number, &n, false);
     else if (!rf_feed_data_buried(f, number, n.slot))

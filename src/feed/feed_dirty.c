@@ -84,12 +84,18 @@ static void clear_dirty(struct rf_feed *f, struct rf_key *e)
     e->flags |= (e->flags & RF_KEY_LANED) != 0 ? RF_KEY_PASSED : 0;
 }
 
+/* It is on the list of those to be read: which may have to wait for less than before. */
+static void ripen(struct rf_feed *f, uint32_t number)
+{
+    f->unripe = rf_min_u64(f->unripe, rf_feed_dirty_need(f, number));
+}
+
 void rf_feed_dirty(struct rf_feed *f, uint32_t number, uint64_t hold)
 {
     struct rf_key *e = rf_keys_at(&f->keys, number);
     rf_feed_hold(f, e, hold);
     set_dirty(f, e);
-    f->unripe_root = 0;
+    ripen(f, number);
     if ((e->flags & RF_KEY_IN_FLIGHT) != 0)
         e->flags |= RF_KEY_AGAIN;
     else if ((e->flags & (RF_KEY_LINKED | RF_KEY_BAD)) == 0)
@@ -144,7 +150,7 @@ void rf_feed_dirty_end(struct rf_feed *f, uint32_t number, bool read)
     }
     if ((e->flags & RF_KEY_DIRTY) == 0 || (e->flags & RF_KEY_BAD) != 0)
         return; /* a sample that failed: there will be others */
-    f->unripe_root = 0;
+    ripen(f, number);
     if ((e->flags & RF_KEY_LINKED) == 0)
         push(f, &f->dirty, number, !read);
 }
@@ -180,7 +186,7 @@ uint32_t rf_feed_dirty_take(struct rf_feed *f, uint32_t *number, uint32_t n)
 {
     uint32_t got = 0;
     uint64_t least = RF_NEVER;
-    if (f->unripe_root > f->root)
+    if (rf_feed_read_ripe_ns(f, f->unripe) > f->now_ns)
         return 0;
     for (uint32_t left = f->dirty.n; left > 0 && got < n; left--) {
         uint32_t next = pop(f, &f->dirty);
@@ -188,7 +194,7 @@ uint32_t rf_feed_dirty_take(struct rf_feed *f, uint32_t *number, uint32_t n)
         if ((e->flags & RF_KEY_DIRTY) == 0 || (e->flags & (RF_KEY_BAD | RF_KEY_IN_FLIGHT)) != 0)
             continue;
         uint64_t need = rf_feed_dirty_need(f, next);
-        if (!rf_feed_read_ripe(f, need)) {
+        if (rf_feed_read_ripe_ns(f, need) > f->now_ns) {
             least = rf_min_u64(least, need);
             push(f, &f->dirty, next, false);
             continue;
@@ -197,7 +203,7 @@ uint32_t rf_feed_dirty_take(struct rf_feed *f, uint32_t *number, uint32_t n)
         number[got++] = next;
     }
     if (got == 0 && least != RF_NEVER)
-        f->unripe_root = least;
+        f->unripe = least;
     return got;
 }
 
@@ -215,7 +221,7 @@ static void drain(struct rf_feed *f, struct rf_feed_list *l)
             continue;
         }
         set_dirty(f, e);
-        f->unripe_root = 0;
+        ripen(f, number);
         push(f, &f->dirty, number, false);
     }
 }

@@ -23,7 +23,9 @@
 #define RF_FEED_DATA_RING 16
 #define RF_FEED_JUMP 10000
 #define RF_FEED_LEAP 512
+#define RF_FEED_LAG_SLOTS 4
 #define RF_FEED_LANE_NS RF_SEC
+#define RF_FEED_RECENT 16
 #define RF_FEED_JUDGE_SLOTS 4
 #define RF_FEED_VERDICTS 64
 #define RF_FEED_TIMEOUT_NS (30 * RF_SEC)
@@ -158,6 +160,7 @@ struct rf_feed {
     uint32_t n_sessions, sessions_cap;
     uint64_t tip;      /* highest slot heard of */
     uint64_t data_tip; /* highest slot known to be of the commitment that is read */
+    uint64_t data_ns;  /* when that was learned */
     uint64_t root;     /* highest root heard of */
     uint64_t fence_max, seed_slot, once_slot, tomb_slot;
     struct rf_holds holds;
@@ -166,7 +169,7 @@ struct rf_feed {
     struct rf_feed_list dirty, doubt[2];
     uint32_t n_dirty, n_bad;
     uint64_t lane_ns, bad_ns;
-    uint64_t unripe_root; /* nothing on `dirty` may be read before this slot is a root */
+    uint64_t unripe; /* nothing on `dirty` may be read before nodes have this slot */
     struct rf_link reads;
     uint32_t n_reads;
     uint64_t next_token, pause_until_ns;
@@ -180,6 +183,7 @@ struct rf_feed {
     /* checks */
     uint32_t sweep_at, sweep_left;
     uint64_t sweep_due_ns, audit_due_ns;
+    uint32_t recent[RF_FEED_RECENT], n_recent; /* the accounts that were told last */
     struct rf_feed_verdict verdict[RF_FEED_VERDICTS];
     uint32_t n_verdicts;
 
@@ -323,6 +327,11 @@ void rf_feed_read_pause(struct rf_feed *f, uint64_t wait_ns);
 uint64_t rf_feed_read_floor(const struct rf_feed *f, uint64_t need);
 /** Whether nodes can have this slot at the commitment by now. */
 bool rf_feed_read_ripe(const struct rf_feed *f, uint64_t slot);
+/** When nodes may be expected to have it, so that a read for it is not refused: 0: they can by now;
+ * RF_NEVER: a root will tell. */
+uint64_t rf_feed_read_ripe_ns(const struct rf_feed *f, uint64_t slot);
+/** A slot is of the commitment that is read. */
+void rf_feed_read_tip(struct rf_feed *f, uint64_t slot);
 
 /* feed_fail.c: what failures mean */
 

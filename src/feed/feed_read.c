@@ -61,6 +61,24 @@ bool rf_feed_read_ripe(const struct rf_feed *f, uint64_t slot)
     return f->commitment != RPCFAN_FINALIZED || f->once || f->root >= slot;
 }
 
+uint64_t rf_feed_read_ripe_ns(const struct rf_feed *f, uint64_t slot)
+{
+    if (!rf_feed_read_ripe(f, slot))
+        return RF_NEVER;
+    if (f->commitment != RPCFAN_CONFIRMED || f->once || f->data_tip == 0 || slot <= f->data_tip)
+        return 0;
+    /* Fences are of the tip, which is confirmed some slots later. */
+    return f->data_ns + rf_min_u64(slot - f->data_tip, RF_FEED_LAG_SLOTS) * RF_FEED_SLOT_NS;
+}
+
+void rf_feed_read_tip(struct rf_feed *f, uint64_t slot)
+{
+    if (slot <= f->data_tip)
+        return;
+    f->data_tip = slot;
+    f->data_ns = f->now_ns;
+}
+
 uint64_t rf_feed_read_floor(const struct rf_feed *f, uint64_t need)
 {
     return rf_min_u64(rf_max_u64(need, f->data_tip), f->tip + 1);
@@ -173,12 +191,12 @@ uint64_t rf_feed_read_deadline(const struct rf_feed *f)
 {
     uint64_t due = f->lane_ns;
     bool wants = f->once && f->once_slot == 0;
-    wants = wants || (f->dirty.n > 0 && !f->pressed && f->unripe_root <= f->root &&
-                      (f->dirty.n >= f->inputs_now || repairs_out(f) < 2));
+    wants = wants ||
+            (f->dirty.n > 0 && !f->pressed && (f->dirty.n >= f->inputs_now || repairs_out(f) < 2));
     if (f->n_bad > 0)
         due = rf_min_u64(due, f->bad_ns);
     if (wants && f->n_reads < f->calls_max && (!f->once || f->once_slot != 0 || f->n_reads == 0))
-        due = rf_min_u64(due, f->pause_until_ns);
+        due = rf_min_u64(due, rf_max_u64(f->pause_until_ns, rf_feed_read_ripe_ns(f, f->unripe)));
     return due;
 }
 
@@ -328,7 +346,7 @@ static void accounts_answer(struct rf_feed *f, const struct rf_feed_read *r,
     }
     learn_good(f);
     if (f->commitment != RPCFAN_PROCESSED)
-        f->data_tip = rf_max_u64(f->data_tip, n.slot);
+        rf_feed_read_tip(f, n.slot);
     for (uint32_t i = 0; i < r->n && rf_walk_element(&w, &json); i++)
         read_account(f, r, r->number[i], &n, json);
 }

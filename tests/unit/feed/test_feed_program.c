@@ -255,6 +255,33 @@ static void test_rows_pause_while_nobody_takes(void **state)
     case_free(&c);
 }
 
+static void test_audit_looks_at_what_was_told_last(void **state)
+{
+    (void)state;
+    struct feed_case c;
+    struct rpcfan_feed_options o;
+    case_options(&o, NULL, 0);
+    o.audit_ms = 10000;
+    o.audit_keys = 2;
+    assert_int_equal(case_make(&c, &o), 0);
+    for (unsigned i = 0; i < CASE_KEYS; i++)
+        c.lamports[i] = 10;
+    case_live(&c);
+    for (unsigned i = 0; i < RF_FEED_RECENT; i++)
+        case_tell(&c, 1, 17, 106 + i, 20 + i);
+    c.lamports[17] = 20 + RF_FEED_RECENT - 1;
+    case_take(&c);
+    for (unsigned i = 0; i < 3; i++) {
+        case_wait(&c, 10 * RF_SEC);
+        struct case_call *k = case_open(&c, "getMultipleAccounts");
+        assert_non_null(k);
+        assert_non_null(strstr(k->params, case_key(17)));
+        case_answer(&c, k, 130 + i);
+        case_take(&c);
+    }
+    case_free(&c);
+}
+
 static void test_once_takes_a_snapshot_and_no_subscription(void **state)
 {
     (void)state;
@@ -315,6 +342,7 @@ int main(void)
         cmocka_unit_test(test_refused_walk_goes_on_in_pages),
         cmocka_unit_test(test_keys_first_and_shards_where_nothing_else_is_allowed),
         cmocka_unit_test(test_rows_pause_while_nobody_takes),
+        cmocka_unit_test(test_audit_looks_at_what_was_told_last),
         cmocka_unit_test(test_once_takes_a_snapshot_and_no_subscription),
         cmocka_unit_test(test_sweep_finds_what_closed_and_who_left),
     };
