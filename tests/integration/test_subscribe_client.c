@@ -200,7 +200,7 @@ static void test_subscribe_block_holds_both_copies(void **state)
     do {
         rpcfan_sub_count(sub, &c);
         poll(NULL, 0, 1);
-    } while (c.waiting < 100); /* with notes of other kinds between */
+    } while (c.waiting < 100);      /* with notes of other kinds between */
     for (int i = 0; i < 500; i++) { /* 25,000 more of each come meanwhile */
         rpcfan_sub_count(sub, &c);
         assert_true(c.waiting < 5000);
