@@ -18,7 +18,8 @@
  * 10. Audit: a few accounts at random; what the stream should have told by then and did not ends
  * the session.
  * 11. Watermark: the lowest of what each session has told for certain, what gaps and unread
- * accounts hold, and what waits in the queue. In doubt it stands still.
+ * accounts hold, and what waits in the queue. In doubt it stands still. At "processed" it is
+ * never above the root: until then a branch may be left.
  * 12. Handing out: events in order, numbered; what is known of an earlier run makes only what
  *    differs an event.
  *

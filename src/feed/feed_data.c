@@ -95,6 +95,19 @@ bool rf_feed_data_buried(struct rf_feed *f, uint32_t number, uint64_t slot)
     return true;
 }
 
+/* Read the account, as of what was told of it. At "confirmed" no read is of before the slot that
+ * was told; where that is not known, and at "processed", where reads may be of any slot since the
+ * root, it is the tip. */
+static void read_later(struct rf_feed *f, uint32_t number, uint64_t told)
+{
+    bool tip = told == 0 || f->commitment == RPCFAN_PROCESSED;
+    if (tip && f->program)
+        f->fence_max = rf_max_u64(f->fence_max, f->tip);
+    else if (tip)
+        rf_feed_cover_lost(f, number, "a notification cannot be read");
+    rf_feed_dirty(f, number, f->covered);
+}
+
 /* Something of this account was told, and cannot be used: read it. */
 static void unreadable(struct rf_feed *f, uint32_t number, struct rf_feed_news *n)
 {
@@ -106,7 +119,7 @@ static void unreadable(struct rf_feed *f, uint32_t number, struct rf_feed_news *
     else if (f->commitment == RPCFAN_FINALIZED && n->slot != 0)
         rf_feed_pending_add(f, number, n, true);
     else
-        rf_feed_dirty(f, number, f->covered);
+        read_later(f, number, n->slot);
 }
 
 /* The account that a notification is about. */

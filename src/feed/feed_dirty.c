@@ -172,7 +172,10 @@ uint64_t rf_feed_dirty_need(const struct rf_feed *f, uint32_t number)
 {
     const struct rf_key *e = rf_keys_at(&f->keys, number);
     uint64_t need = 0;
-    if ((e->flags & RF_KEY_KNOWN) != 0 && (e->flags & RF_KEY_FORKED) == 0)
+    if ((e->flags & RF_KEY_FORKED) != 0) /* its own slot may be above those of the new branch */
+        need = rf_max_u64(rf_feed_forks_turn(f),
+                          f->program ? 0 : rf_feed_cover_fence(&f->unit[number]));
+    else if ((e->flags & RF_KEY_KNOWN) != 0)
         need = rf_min_u64(e->slot, f->tip) + ((e->flags & RF_KEY_NEWER) != 0 ? 1 : 0);
     if (f->once)
         return rf_max_u64(need, f->once_slot);

@@ -4,11 +4,12 @@
  * A slot note tells of a bank that begins and its parent, on whatever fork; notifications of the
  * processed subscriptions tell which of them the node has chosen. When either shows a tip that does
  * not stand on the last one, the accounts whose state is of the branch that was left, or older than
- * what is known of the new one, are read. A program's subscription leaves banks out, so that those
- * of a small one are all listed then; of a large one what was left out comes when it is confirmed.
- * When a root is
- * told, those whose state is of a slot at or below it that is not of its chain are read too: a read
- * that was answered by a node on another fork is found at the latest then.
+ * what is known of the new one, are read, as of that tip or later: a session tells where the new
+ * branch differs from what it told, and a node that lags may not have that yet. A program's
+ * subscription leaves banks out, so that those of a small one are all listed then; of a large one
+ * what was left out comes when it is confirmed. When a root is told, those whose state is of a slot
+ * at or below it that is not of its chain are read too: a read that was answered by a node on
+ * another fork is found at the latest then.
  *
  * What has changed lately is a log of (account, slot) down to the root. Where there is no memory
  * for it, all accounts are looked through at the next root. Called by feed_cover and feed_data. */
@@ -37,6 +38,7 @@ struct rf_feed_forks {
     uint32_t n, cap;
     uint64_t lead; /* the session whose notes are followed */
     uint64_t tip, root;
+    uint64_t turn; /* the tip that was last turned to */
     bool astray;   /* a state may be of a slot that the next tip is not above */
     uint64_t lost; /* news up to this slot may not be in the log; 0: all are */
 };
@@ -113,6 +115,7 @@ static void follow(struct rf_feed *f, uint64_t tip)
     k->tip = tip;
     if (tip == old || (!left && !k->astray))
         return;
+    k->turn = tip;
     uint64_t from = k->astray ? k->root : rf_max_u64(fork_point(k, old, tip), k->root);
     for (uint32_t i = 0; i < k->n; i++) {
         uint32_t number = k->log[i].number;
@@ -206,6 +209,11 @@ void rf_feed_forks_slot(struct rf_feed *f, const struct rf_note *n)
      */
     if (leads(f, n->session) && node_of(k, n->parent) != NULL && !is_of(k, n->parent, k->tip))
         follow(f, n->parent);
+}
+
+uint64_t rf_feed_forks_turn(const struct rf_feed *f)
+{
+    return f->forks->turn;
 }
 
 void rf_feed_forks_tip(struct rf_feed *f, uint64_t session, uint64_t slot)

@@ -417,6 +417,9 @@ bool rf_feed_forks_init(struct rf_feed *f);
 void rf_feed_forks_slot(struct rf_feed *f, const struct rf_note *n);
 /** A session's news are of this slot: it is the tip that the node has chosen. */
 void rf_feed_forks_tip(struct rf_feed *f, uint64_t session, uint64_t slot);
+/** The tip of the branch that was taken last, as it was then: what is read because of that must be
+ * of this slot or later. 0: none was yet. */
+uint64_t rf_feed_forks_turn(const struct rf_feed *f);
 /** An account's state is of this slot now. */
 void rf_feed_forks_log(struct rf_feed *f, uint32_t number, uint64_t slot);
 /** Free. */

@@ -60,6 +60,19 @@ static bool decide_equal(struct rf_feed *f, uint32_t number, struct rf_key *e,
     return e->session == (uint32_t)n->session;
 }
 
+/* Processed: a read of a lower slot than what is known. Another fork's state? It is asked for
+ * because of that, and nothing came since. From below the slot where the branch was taken, or the
+ * fence, nobody would tell what came after it: then it is read once more, and held until then. */
+static enum rf_feed_merged decide_fork(struct rf_feed *f, uint32_t number, const struct rf_key *e,
+                                       const struct rf_feed_news *n)
+{
+    if ((e->flags & RF_KEY_FORKED) == 0)
+        return RF_FEED_STALE;
+    if (n->slot < rf_feed_dirty_need(f, number))
+        rf_feed_dirty(f, number, f->covered);
+    return same_content(e, n) ? RF_FEED_SAME : RF_FEED_TAKEN;
+}
+
 /* Whether the news are taken; `same` content was looked at before. */
 static enum rf_feed_merged decide(struct rf_feed *f, uint32_t number, struct rf_key *e,
                                   const struct rf_feed_news *n)
@@ -75,11 +88,8 @@ static enum rf_feed_merged decide(struct rf_feed *f, uint32_t number, struct rf_
         return same ? RF_FEED_SAME : decide_equal(f, number, e, n) ? RF_FEED_TAKEN : RF_FEED_KEPT;
     if (f->commitment != RPCFAN_PROCESSED || n->backing)
         return RF_FEED_STALE;
-    /* Another fork's state? A read is asked for because of that, and nothing came since. */
     if (!n->live)
-        return (e->flags & (RF_KEY_DOUBT | RF_KEY_FORKED)) == 0 ? RF_FEED_STALE
-               : same                                           ? RF_FEED_SAME
-                                                                : RF_FEED_TAKEN;
+        return decide_fork(f, number, e, n);
     if (e->session != (uint32_t)n->session && (e->flags & RF_KEY_FORKED) == 0)
         return RF_FEED_STALE;
     rf_feed_doubt(f, number);

@@ -223,6 +223,8 @@ void rf_feed_advance(struct rf_feed *f)
     uint64_t to = rf_min_u64(f->covered, rf_holds_min(&f->holds));
     uint64_t waiting = rf_queue_since(&f->queue);
     to = rf_min_u64(to, rf_feed_pending_hold(f));
+    if (f->commitment == RPCFAN_PROCESSED) /* above it a branch may yet be left */
+        to = rf_min_u64(to, f->root);
     to = rf_min_u64(to, waiting == RF_NEVER ? RF_NEVER : waiting - 1);
     if (to > f->watermark) {
         f->watermark = to;
