@@ -188,7 +188,7 @@ struct rpcfan_endpoint_options {
     const char *ws_url;   /**< ws(s)://host[:port]/path for subscriptions; NULL: `url` with ws for
                                http; "": none */
     uint32_t ws_conns;    /**< WebSocket connections at most; default 8 */
-    uint32_t ws_subs;     /**< subscriptions on one of them; default 100 */
+    uint32_t ws_subs;     /**< subscriptions on one of them; default 1000 */
     uint32_t ws_per_s;    /**< messages that subscribe, a second; default 100 */
     uint64_t ws_bytes;    /**< longest message from the node; default 64 MiB */
     uint64_t ws_ping_ms;  /**< silence after which it is pinged; two misses end it; default 15000 */

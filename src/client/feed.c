@@ -274,6 +274,12 @@ static enum rpcfan_err check(rpcfan_client_t *c, const struct rpcfan_feed_option
     if (!o->once && !rf_live_can(c, *network))
         return rf_fail(err, RPCFAN_EINVAL,
                        "no endpoint of the network can be subscribed to: give one a ws_url");
+    uint64_t room = rf_live_room(c, *network);
+    if (!o->once && o->program == NULL && o->n_accounts * (uint64_t)o->copies > room)
+        return rf_fail(err, RPCFAN_EINVAL,
+                       "feed: %zu accounts are more than the %llu subscriptions that ws_conns and "
+                       "ws_subs of the endpoints allow",
+                       o->n_accounts * o->copies, (unsigned long long)room);
     return RPCFAN_OK;
 }
 

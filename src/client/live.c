@@ -12,7 +12,8 @@
 /* An engine counts its sessions from 1; the network stands above. */
 #define SESSION_BITS 48
 #define SESSION_MASK ((UINT64_C(1) << SESSION_BITS) - 1)
-#define PASSES 4 /* a turn's rounds at most: what members and engines make each other do */
+#define OWN_SUBS 2 /* of each connection: slots and roots */
+#define PASSES 4   /* a turn's rounds at most: what members and engines make each other do */
 
 static void touch(struct rf_live *live)
 {
@@ -198,6 +199,18 @@ static uint32_t list_endpoints(const rpcfan_client_t *c, uint32_t network, uint3
 bool rf_live_can(const rpcfan_client_t *c, uint32_t network)
 {
     return list_endpoints(c, network, NULL) > 0;
+}
+
+uint64_t rf_live_room(const rpcfan_client_t *c, uint32_t network)
+{
+    uint64_t room = 0;
+    for (uint32_t i = c->network[network].first; i < c->network[network].end; i++) {
+        const struct rpcfan_endpoint_options *o = c->endpoint[i];
+        uint64_t each = o->ws_subs > OWN_SUBS ? o->ws_subs - OWN_SUBS : 0;
+        if (rf_ws_has(c->live->ws, i, NULL))
+            room += each * o->ws_conns;
+    }
+    return room;
 }
 
 static struct rf_subs *make_engine(struct rf_live_net *net)

@@ -91,6 +91,9 @@ static inline struct rpcfan_slice rf_text(const char *s)
 
 /** Whether a network has an endpoint that can be subscribed to. Thread: any. */
 bool rf_live_can(const rpcfan_client_t *c, uint32_t network);
+/** Subscriptions that the connections of a network have room for, those of the engine's own left
+ * out. Thread: any. */
+uint64_t rf_live_room(const rpcfan_client_t *c, uint32_t network);
 /** The listening half of a network, made where it is not there. @return NULL: out of memory. */
 struct rf_live_net *rf_live_net(rpcfan_client_t *c, uint32_t network);
 /** Add a subscription for a listener, whose `note` is set. @return false: out of memory, or params

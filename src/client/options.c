@@ -17,7 +17,7 @@ void rpcfan_endpoint_options_init(struct rpcfan_endpoint_options *o)
         .idle_ms = 15000,
         .learn = 1,
         .ws_conns = 8,
-        .ws_subs = 100,
+        .ws_subs = 1000,
         .ws_per_s = 100,
         .ws_bytes = 64 * 1024 * 1024,
         .ws_ping_ms = 15000,

@@ -138,7 +138,7 @@ err_has "getGenesisHash"
 begin "HTML at first, a port that is dead for seconds, and a storm of 429: it goes on"
 validator --fault 'html method=getProgramAccounts* to=1s' --fault 'refuse from=3s to=4s' \
     --rate '4/1s to=5s retry-after=seconds'
-index 0 --db "$dir/storm.sqlite" --for 8s --sweep 3s --audit 1s --summary=json
+index 0 --db "$dir/storm.sqlite" --for 20s --sweep 3s --audit 1s --summary=json
 err_has "RF-WS-PAUSE" # the 429
 err_has "could not connect"
 [ "$(field watermark)" -gt 1000 ] || wrong "the watermark is $(field watermark)"

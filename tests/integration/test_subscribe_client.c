@@ -15,6 +15,7 @@
 
 #include "base/base.h"
 #include "fixture.h"
+#include "rpcfan/feed.h"
 
 #define PROGRAM "program 500 writes=2000\n"
 #define QUIET "program 500\n"
@@ -434,6 +435,33 @@ static void test_subscribe_in_the_users_loop(void **state)
     assert_int_equal(uv_loop_close(&loop), 0);
 }
 
+/* More accounts than there can be subscriptions would never be complete, without a word. */
+static void test_feed_of_more_accounts_than_fit_is_refused(void **state)
+{
+    (void)state;
+    struct fixture f;
+    const char *scripts[] = {QUIET};
+    fixture_init(&f, 1, scripts);
+    f.network.family = RPCFAN_SOLANA;
+    f.endpoint[0].ws_conns = 1;
+    f.endpoint[0].ws_subs = 3; /* two are slots and roots */
+    fixture_connect(&f);
+    const char *accounts[] = {"11111111111111111111111111111111",
+                              "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA"};
+    struct rpcfan_feed_options o;
+    struct rpcfan_error err;
+    rpcfan_feed_t *feed = NULL;
+    rpcfan_feed_options_init(&o);
+    o.accounts = accounts;
+    o.n_accounts = 2;
+    assert_int_equal(rpcfan_feed_new(f.client, &o, &feed, &err), RPCFAN_EINVAL);
+    assert_non_null(strstr(err.text, "2 accounts are more than the 1 subscriptions"));
+    o.n_accounts = 1;
+    assert_int_equal(rpcfan_feed_new(f.client, &o, &feed, &err), RPCFAN_OK);
+    rpcfan_feed_free(feed);
+    fixture_fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -453,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_subscribe_from_many_threads),
         cmocka_unit_test(test_subscribe_is_in_the_status),
         cmocka_unit_test(test_subscribe_in_the_users_loop),
+        cmocka_unit_test(test_feed_of_more_accounts_than_fit_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -151,7 +151,7 @@ static const struct {
     {ENDPOINT, "weights: {eth_call: 26}", weight_value, 26},
     {ENDPOINT, "weights: {eth_chainId: 0}", weight_value, 0},
     {ENDPOINT, "ws_conns: 3", ep_ws_conns, 3},
-    {ENDPOINT, "ws_subs: 1000", ep_ws_subs, 1000},
+    {ENDPOINT, "ws_subs: 500", ep_ws_subs, 500},
     {ENDPOINT, "ws_per_s: 10", ep_ws_per_s, 10},
     {ENDPOINT, "ws_bytes: 16MiB", ep_ws_bytes, 16777216},
     {ENDPOINT, "ws_ping: 20s", ep_ws_ping, 20000},

@@ -104,6 +104,7 @@ static void test_profile_details(void **state)
     assert_int_equal(ep->limits[1].each, 1);
     assert_int_equal(ep->idle_ms, 18000);
     assert_int_equal(ep->ws_conns, 20);
+    assert_int_equal(ep->ws_subs, 100);
     assert_int_equal(ep->ws_ping_ms, 10000);
     rf_config_free(cfg);
 

@@ -28,7 +28,7 @@ static void test_options_init_sets_what_the_header_says(void **state)
     assert_int_equal(e.tls_insecure, 0);
     assert_null(e.ws_url);
     assert_int_equal(e.ws_conns, 8);
-    assert_int_equal(e.ws_subs, 100);
+    assert_int_equal(e.ws_subs, 1000);
     assert_int_equal(e.ws_per_s, 100);
     assert_int_equal(e.ws_bytes, 64 * 1024 * 1024);
     assert_int_equal(e.ws_ping_ms, 15000);
