@@ -172,6 +172,24 @@ peers: all ## the same calls by viem, ethers and rpcfan (viem and ethers from np
 bars-real: all $(BARS_REAL) ## bars over loopback against the fake node, some minutes; BAR13_MINUTES=10 for bar 13 at full length
 	$(Q)BAR13_MINUTES=$(BAR13_MINUTES) tests/bars/real/run
 
+SEEDS ?= 20
+SLOTS ?= 50000
+WORLDS := $(BUILD)/tests/unit/feed/test_feed_worlds
+soak: $(WORLDS) ## the account feed's virtual worlds for longer: SEEDS (20) runs of SLOTS (50000) each
+	$(Q)SEEDS=$(SEEDS) SLOTS=$(SLOTS) VERBOSE=1 $(WORLDS)
+
+MUTANT_TESTS := $(addprefix $(BUILD)/tests/,unit/feed/test_feed_worlds \
+                  $(shell sed -n 's/^test //p' tests/mutants.list | sort -u))
+mutants: $(MUTANT_TESTS) ## deliberate faults of the client, each of which a test must find
+	$(Q)scripts/mutants
+# for scripts/mutants
+print-cflags:
+	@echo '$(ALL_CFLAGS)'
+print-libs:
+	@echo '$(CMD_LIBS)'
+print-parts:
+	@echo '$(TESTLIB_OBJ) $(PART_OBJ)'
+
 bench: all $(BENCH_BIN) ## speed and memory, as ratios against bare libcurl in the same run
 	$(Q)scripts/bench
 
@@ -266,6 +284,7 @@ dist: ## build/rpcfan-VERSION.tar.gz of what is committed
 clean: ## remove build/
 	rm -rf $(BUILD)
 
-.PHONY: all help install-deps tests-build demo unit scenario integration check real peers bench bars fleet bars-real asan tsan \
+.PHONY: all help install-deps tests-build demo unit scenario integration check real peers soak mutants \
+        print-cflags print-libs print-parts bench bars fleet bars-real asan tsan \
         ubsan sanitized valgrind coverage fuzz fuzz-smoke format format-check tidy gates docs man \
         install uninstall dist clean

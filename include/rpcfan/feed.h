@@ -81,7 +81,8 @@ struct rpcfan_feed_options {
     uint32_t calls;                /**< reads under way at one time; default 8 */
     uint32_t inputs;   /**< accounts of one getMultipleAccounts; default 100; less is learned */
     uint64_t sweep_ms; /**< with `program`: each known account is looked up again within this time,
-                            which finds what was closed; default 600000; 0: never */
+                            which finds what was closed; sooner where one read in 5 s is enough for
+                            it; default 600000; 0: never */
     uint64_t audit_ms; /**< between samples that prove the stream; default 10000; 0: never */
     uint32_t audit_keys; /**< accounts of a sample; default 5 */
     uint32_t copies;     /**< endpoints that are subscribed to at one time; default 1, at most 2 */

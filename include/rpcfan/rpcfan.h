@@ -193,6 +193,7 @@ struct rpcfan_endpoint_options {
     uint64_t ws_bytes;    /**< longest message from the node; default 64 MiB */
     uint64_t ws_ping_ms;  /**< silence after which it is pinged; two misses end it; default 15000 */
     uint64_t ws_lifetime_ms; /**< planned reconnect, the new one first; default 0: never */
+    uint64_t ws_retry_ms;    /**< longest wait before a reconnect; default 30000 */
 };
 
 /** Nodes of one chain that can answer for each other. Fill with rpcfan_network_options_init()

@@ -84,7 +84,8 @@ enum rf_config_kind {
     X(ws_per_s, U32, ws_per_s, 1, 100000, RF_CONFIG_MAY)                                           \
     X(ws_bytes, BYTES, ws_bytes, RF_KIB, RF_GIB, RF_CONFIG_MAY)                                    \
     X(ws_ping, MS, ws_ping_ms, 1000, RF_DAY_MS, RF_CONFIG_MAY)                                     \
-    X(ws_lifetime, MS, ws_lifetime_ms, 0, RF_DAY_MS, RF_CONFIG_MAY)
+    X(ws_lifetime, MS, ws_lifetime_ms, 0, RF_DAY_MS, RF_CONFIG_MAY)                                \
+    X(ws_retry, MS, ws_retry_ms, 1, RF_DAY_MS, RF_CONFIG_MAY)
 
 #define RF_ENDPOINT_KEYS(X)                                                                        \
     X(name, NAME, name, 0, 0, RF_CONFIG_MAY)                                                       \

@@ -10,6 +10,10 @@
 #include "cli/index_show.h"
 #include "cli/options.h"
 
+/* A backup, or somebody's transaction, may take some seconds. */
+#define LOCK_NS (60 * RF_SEC)
+#define LOCK_WAIT_NS (10 * RF_MS)
+
 static const char help[] =
     "Usage: rpcfan [global options] index (--program KEY | --accounts FILE) [options]\n"
     "\n"
@@ -94,6 +98,17 @@ static char *ask_genesis(struct rf_index *x)
     return genesis;
 }
 
+/* Another program holds a lock on the database: what comes meanwhile waits in the feed's queue. */
+static int wait_for_lock(void *arg, int n)
+{
+    struct rf_index *x = arg;
+    if (n == 0)
+        x->locked_ns = rpcfan_now_ns();
+    rf_follow_doze(&x->follow, LOCK_WAIT_NS);
+    rf_index_show(x);
+    return !x->follow.interrupted && rpcfan_now_ns() < rf_time_add(x->locked_ns, LOCK_NS);
+}
+
 static void open_db(struct rf_index *x)
 {
     struct rpcfan_error err = {0};
@@ -105,7 +120,9 @@ static void open_db(struct rf_index *x)
                                              .commitment = rf_index_commitment(o)},
                                 .history = o->history,
                                 .by_seq = o->commitment == RPCFAN_PROCESSED,
-                                .read_only = o->verify};
+                                .read_only = o->verify,
+                                .busy = wait_for_lock,
+                                .busy_arg = x};
     enum rpcfan_err rc = rf_follow_over(&x->follow) ? RPCFAN_OK : rf_db_open(&dbo, &x->db, &err);
     if (rc != RPCFAN_OK)
         rf_follow_fail_with(&x->follow, rc, &err);

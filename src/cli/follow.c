@@ -150,6 +150,13 @@ void rf_follow_wait(struct rf_follow *f, int fd, uint64_t timeout_ns)
         write_out(f);
 }
 
+void rf_follow_doze(struct rf_follow *f, uint64_t timeout_ns)
+{
+    struct pollfd p = {.fd = f->signal_fd, .events = POLLIN};
+    if (poll(&p, 1, (int)(timeout_ns / RF_MS)) > 0)
+        interrupt(f);
+}
+
 void rf_follow_flush(struct rf_follow *f)
 {
     if (f->out.buf.failed)

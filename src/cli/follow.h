@@ -56,6 +56,9 @@ bool rf_follow_room(const struct rf_follow *f);
  */
 void rf_follow_wait(struct rf_follow *f, int fd, uint64_t timeout_ns);
 
+/** Wait for a signal, at most so long. */
+void rf_follow_doze(struct rf_follow *f, uint64_t timeout_ns);
+
 /** Write all lines that are left; a slow reader is waited for. */
 void rf_follow_flush(struct rf_follow *f);
 

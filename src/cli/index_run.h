@@ -34,7 +34,8 @@ struct rf_index {
     uint64_t base; /* added to the sequence of events */
     struct rpcfan_feed_mark mark;
     struct rpcfan_buffer data;
-    uint64_t dirty_ns; /* since when something is not committed; 0: all is */
+    uint64_t dirty_ns;  /* since when something is not committed; 0: all is */
+    uint64_t locked_ns; /* since when another program's lock is waited for */
     uint8_t bad[RF_INDEX_BAD_MAX][32];
     size_t n_bad;
     uint64_t bad_ns; /* since when there are some */

@@ -130,8 +130,7 @@ static void row_came(void *owner, uint64_t token, const struct rf_feed_row *row,
     rpcfan_feed_t *f = owner;
     lock(f);
     rf_feed_row(f->feed, token, row, now_ns);
-    rf_bell_set(&f->bell, rf_feed_ready(f->feed));
-    unlock_dirty(f);
+    unlock_dirty(f); /* the bell rings once a turn, for all of its rows */
 }
 
 /* Its part of the turn. */

@@ -189,6 +189,7 @@ static struct rf_subs *make_engine(struct rf_live_net *net)
             .per_s = o->ws_per_s,
             .priority = o->priority,
             .lifetime_ns = rf_ms_ns(o->ws_lifetime_ms),
+            .retry_ns = rf_ms_ns(o->ws_retry_ms),
         };
     }
     struct rf_subs_options o = {.family = network->family,

@@ -21,6 +21,7 @@ void rpcfan_endpoint_options_init(struct rpcfan_endpoint_options *o)
         .ws_per_s = 50,
         .ws_bytes = 64 * 1024 * 1024,
         .ws_ping_ms = 15000,
+        .ws_retry_ms = 30000,
     };
 }
 

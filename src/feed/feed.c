@@ -30,7 +30,10 @@
  *   RF_FEED_JUDGE_SLOTS      4         an answer may hold the next slot's state
  *   RF_FEED_JUMP             10,000    an hour: further on, the next slot has to agree
  *   RF_FEED_LEAP             512       a notification's slot is not above the slot feed's
+ *   RF_FEED_CROWDED, _ROOMY  25, 10 %  of the queue: a list stops and goes on; the rest of it is
+ *                                      for the stream
  *   RF_FEED_TIMEOUT_NS       60 s      of a read, its tries included
+ *   RF_FEED_ROWS_NS          6 h       of a list, whose consumer may be slow
  *   RF_FEED_REST_NS          2 s       between two walks; twice as long, up to 10 minutes, while
  *                                      what cannot be read is told again and again
  *
@@ -242,10 +245,10 @@ void rf_feed_row(struct rf_feed *f, uint64_t token, const struct rf_feed_row *ro
         f->walk.due_ns = f->now_ns + wait;
         return;
     }
-    f->pressed = rf_queue_pressed(&f->queue, f->pressed);
-    if (f->pressed != f->walk.paused) {
-        f->walk.paused = f->pressed;
-        f->ops.pause(f->ops.arg, token, f->pressed);
+    rf_feed_measure(f);
+    if (f->crowded != f->walk.paused) {
+        f->walk.paused = f->crowded;
+        f->ops.pause(f->ops.arg, token, f->crowded);
     }
 }
 
@@ -273,7 +276,7 @@ void rf_feed_step(struct rf_feed *f, uint64_t now_ns)
     if (!f->started)
         return;
     f->wake = false;
-    f->pressed = rf_queue_pressed(&f->queue, f->pressed);
+    rf_feed_measure(f);
     if (f->failed == RPCFAN_OK) {
         rf_feed_cover_step(f);
         rf_feed_read_step(f);
@@ -325,7 +328,7 @@ void rf_feed_status(const struct rf_feed *f, uint64_t now_ns, struct rpcfan_feed
         .queue_events = f->queue.count.items,
         .queue_bytes = f->queue.count.bytes,
         .conflated = f->queue.count.conflated,
-        .dropped = f->queue.count.dropped,
+        .dropped = f->queue.count.dropped + f->count.refused,
         .snapshot_rows = f->walk.rows,
         .calls = f->count.calls,
     };

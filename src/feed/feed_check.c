@@ -11,7 +11,8 @@
 #define VERDICT_NS (120 * RF_SEC)
 #define FORGET_SLOTS 150 /* a closed account is remembered for a minute at least */
 #define FORGET_ROUND_NS (60 * RF_SEC)
-#define DRAWS 8 /* for each account of a sample */
+#define SWEEP_PACE_NS (5 * RF_SEC) /* between reads at most: small programs are swept sooner */
+#define DRAWS 8                    /* for each account of a sample */
 
 /* A tombstone that nothing can revive any more without being read first. */
 static void forget(struct rf_feed *f, uint32_t number)
@@ -64,16 +65,17 @@ static void sweep(struct rf_feed *f)
     bool reads = f->sweep_ns > 0 && f->program;
     uint64_t round = reads ? f->sweep_ns : FORGET_ROUND_NS;
     uint64_t parts = f->keys.top / f->inputs_now + 1;
+    uint64_t pace = rf_min_u64(round / parts, SWEEP_PACE_NS);
     if (f->now_ns < f->sweep_due_ns)
         return;
     if (!can_check(f)) {
-        f->sweep_due_ns = f->now_ns + rf_min_u64(NOT_NOW_NS, round / parts + 1);
+        f->sweep_due_ns = f->now_ns + rf_min_u64(NOT_NOW_NS, pace + 1);
         return;
     }
     struct rf_feed_read *r = rf_feed_read_new(f, RF_FEED_ACCOUNTS, f->inputs_now);
     if (r == NULL)
         return;
-    f->sweep_due_ns = rf_max_u64(rf_time_add(f->sweep_due_ns, round / parts), f->now_ns);
+    f->sweep_due_ns = rf_max_u64(rf_time_add(f->sweep_due_ns, pace), f->now_ns);
     for (uint32_t i = 0; i < f->inputs_now && f->keys.top > 0; i++) {
         if (f->sweep_at >= f->keys.top) {
             f->sweep_at = 0;

@@ -352,6 +352,7 @@ void rf_feed_cover_step(struct rf_feed *f)
             return;
         f->n_idle--;
     }
+    f->idle_ns = RF_NEVER;
 }
 
 uint64_t rf_feed_cover_deadline(const struct rf_feed *f)

@@ -11,7 +11,9 @@
 static void push(struct rf_feed *f, struct rf_feed_list *l, uint32_t number, bool front)
 {
     struct rf_key *e = rf_keys_at(&f->keys, number);
-    e->flags |= RF_KEY_LINKED;
+    bool laned = l != &f->dirty;
+    e->flags &= ~(uint32_t)(RF_KEY_LANED | RF_KEY_PASSED);
+    e->flags |= RF_KEY_LINKED | (laned ? RF_KEY_LANED : 0);
     if (l->n == 0) {
         e->next = RF_KEY_NONE;
         l->head = l->tail = number;
@@ -32,7 +34,7 @@ static uint32_t pop(struct rf_feed *f, struct rf_feed_list *l)
     struct rf_key *e = rf_keys_at(&f->keys, number);
     l->head = e->next;
     l->n--;
-    e->flags &= ~(uint32_t)RF_KEY_LINKED;
+    e->flags &= ~(uint32_t)(RF_KEY_LINKED | RF_KEY_LANED);
     return number;
 }
 
@@ -79,6 +81,7 @@ static void clear_dirty(struct rf_feed *f, struct rf_key *e)
     if ((e->flags & RF_KEY_DIRTY) != 0)
         f->n_dirty--;
     e->flags &= ~(uint32_t)(RF_KEY_DIRTY | RF_KEY_DOUBT | RF_KEY_NEWER | RF_KEY_FORKED);
+    e->flags |= (e->flags & RF_KEY_LANED) != 0 ? RF_KEY_PASSED : 0;
 }
 
 void rf_feed_dirty(struct rf_feed *f, uint32_t number, uint64_t hold)
@@ -104,8 +107,8 @@ void rf_feed_doubt(struct rf_feed *f, uint32_t number)
     } else if ((e->flags & (RF_KEY_LINKED | RF_KEY_BAD)) == 0) {
         push(f, &f->doubt[0], number, false);
         f->lane_ns = f->lane_ns == RF_NEVER ? f->now_ns + RF_FEED_LANE_NS : f->lane_ns;
-    } else if ((e->flags & RF_KEY_DIRTY) == 0) {
-        set_dirty(f, e); /* linked on one of the lists: whichever it is, its turn comes */
+    } else if ((e->flags & RF_KEY_LANED) == 0) {
+        set_dirty(f, e); /* linked among the dirty from before: its turn comes */
     }
 }
 
@@ -207,6 +210,10 @@ static void drain(struct rf_feed *f, struct rf_feed_list *l)
         if ((e->flags & (RF_KEY_DOUBT | RF_KEY_DIRTY)) == 0 || (e->flags & RF_KEY_BAD) != 0 ||
             (e->flags & RF_KEY_IN_FLIGHT) != 0)
             continue;
+        if ((e->flags & (RF_KEY_PASSED | RF_KEY_DIRTY)) == RF_KEY_PASSED) {
+            push(f, &f->doubt[0], number, false); /* doubted anew: that is not as old */
+            continue;
+        }
         set_dirty(f, e);
         f->unripe_root = 0;
         push(f, &f->dirty, number, false);
@@ -217,8 +224,9 @@ void rf_feed_lanes(struct rf_feed *f)
 {
     if (f->now_ns < f->lane_ns)
         return;
-    drain(f, &f->doubt[1]);
+    struct rf_feed_list elder = f->doubt[1];
     f->doubt[1] = f->doubt[0];
     f->doubt[0] = (struct rf_feed_list){0};
-    f->lane_ns = f->doubt[1].n > 0 ? f->now_ns + RF_FEED_LANE_NS : RF_NEVER;
+    drain(f, &elder);
+    f->lane_ns = f->doubt[0].n + f->doubt[1].n > 0 ? f->now_ns + RF_FEED_LANE_NS : RF_NEVER;
 }

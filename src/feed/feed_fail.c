@@ -102,7 +102,7 @@ enum rf_feed_failed rf_feed_failure(struct rf_feed *f, const struct rf_feed_answ
         rf_feed_give_up(f, a->err, rpcfan_err_text(a->err));
         return RF_FEED_FAIL_GIVE_UP;
     case RPCFAN_EAUTH:
-        if (!f->ever_answered && f->failures + 1 >= AUTH_TRIES) {
+        if (!f->ever_answered && ++f->auth_failures >= AUTH_TRIES) {
             rf_feed_give_up(f, a->err, rpcfan_err_text(a->err));
             return RF_FEED_FAIL_GIVE_UP;
         }

@@ -37,7 +37,7 @@ struct rf_feed_forks {
     uint32_t n, cap;
     uint64_t lead; /* the session whose notes are followed */
     uint64_t tip, root;
-    bool astray;   /* a state is of a slot that is not below the tip */
+    bool astray;   /* a state may be of a slot that the next tip is not above */
     uint64_t lost; /* news up to this slot may not be in the log; 0: all are */
 };
 
@@ -96,24 +96,35 @@ static uint64_t fork_point(struct rf_feed_forks *k, uint64_t a, uint64_t b)
     return a == b ? a : 0;
 }
 
+/* Whether a slot is of another branch: neither below the tip nor, as nodes that are read may be
+ * ahead, above it. What has not been heard of yet is not. */
+static bool elsewhere(struct rf_feed_forks *k, uint64_t slot, uint64_t tip)
+{
+    return slot > tip ? node_of(k, slot) != NULL && !is_of(k, tip, slot) : !is_of(k, slot, tip);
+}
+
 /* Another tip. Of what was written since the forks part, an account's state holds if it is of the
  * new branch, and none that is known of this branch came after it. */
 static void follow(struct rf_feed *f, uint64_t tip)
 {
     struct rf_feed_forks *k = f->forks;
     uint64_t old = k->tip;
+    bool left = old != 0 && !is_of(k, old, tip), astray = false;
     k->tip = tip;
-    if (old == 0 || tip == old || (is_of(k, old, tip) && !k->astray))
+    if (tip == old || (!left && !k->astray))
         return;
     uint64_t from = k->astray ? k->root : rf_max_u64(fork_point(k, old, tip), k->root);
-    k->astray = false; /* what stays so is being read */
     for (uint32_t i = 0; i < k->n; i++) {
         uint32_t number = k->log[i].number;
         uint64_t slot = k->log[i].slot, known = rf_keys_at(&f->keys, number)->slot;
-        if (slot > from && (!is_of(k, known, tip) || (known < slot && is_of(k, slot, tip))))
+        if (slot <= from)
+            continue;
+        if (elsewhere(k, known, tip) || (known < slot && is_of(k, slot, tip)))
             read_again(f, number, known);
+        astray = astray || known > tip;
     }
-    if (f->program && f->there <= WALK_MOST)
+    k->astray = astray; /* the others are being read */
+    if (left && f->program && f->there <= WALK_MOST)
         f->walk.again = true;
 }
 

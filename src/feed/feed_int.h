@@ -16,6 +16,8 @@
 #define RF_FEED_SLOT_NS (400 * RF_MS)
 #define RF_FEED_LEGS 4
 #define RF_FEED_ROWS_OUT 256 /* items of one answer that are looked at between two checks */
+#define RF_FEED_CROWDED 25
+#define RF_FEED_ROOMY 10
 #define RF_FEED_MARGIN 2
 #define RF_FEED_SETTLE_NS (500 * RF_MS)
 #define RF_FEED_DATA_RING 16
@@ -25,6 +27,7 @@
 #define RF_FEED_JUDGE_SLOTS 4
 #define RF_FEED_VERDICTS 64
 #define RF_FEED_TIMEOUT_NS (60 * RF_SEC)
+#define RF_FEED_ROWS_NS (6 * 3600 * RF_SEC)
 #define RF_FEED_REST_NS (2 * RF_SEC)
 #define RF_FEED_REST_MOST_NS (600 * RF_SEC)
 
@@ -167,7 +170,7 @@ struct rf_feed {
     struct rf_link reads;
     uint32_t n_reads;
     uint64_t next_token, pause_until_ns;
-    uint32_t failures, inputs_now, good_reads;
+    uint32_t failures, auth_failures, inputs_now, good_reads;
     uint64_t behind_since_ns;
     bool ever_answered;
     struct rf_feed_walk walk;
@@ -188,12 +191,15 @@ struct rf_feed {
     uint64_t seq, watermark, now_ns;
     uint64_t covered; /* all changes up to here have come, at the commitment */
     uint64_t heard;   /* finalized: likewise at "confirmed" */
-    bool pressed, complete, complete_told, wake;
+    bool pressed,
+        crowded; /* the queue holds too much: for reads; for a walk, whose rows can wait */
+    bool complete, complete_told, wake;
     bool new_mark; /* it changed since the last take */
     enum rpcfan_err failed;
     char why[160];
     struct {
         uint64_t notes, events, same, stale, gaps, repairs, missed, malformed, calls;
+        uint64_t refused; /* events that the queue did not take in, or that were not even made */
     } count;
 };
 
@@ -369,6 +375,8 @@ uint64_t rf_feed_check_deadline(const struct rf_feed *f);
 
 /** Make an event of an account's state. */
 void rf_feed_emit(struct rf_feed *f, uint32_t number, const struct rf_feed_news *n);
+/** See how full the queue is. */
+void rf_feed_measure(struct rf_feed *f);
 /** Move the watermark as far as it may go. */
 void rf_feed_advance(struct rf_feed *f);
 /** Free what waits. */

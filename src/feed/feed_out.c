@@ -80,6 +80,7 @@ void rf_feed_emit(struct rf_feed *f, uint32_t number, const struct rf_feed_news 
     f->count.events++;
     e->flags &= ~(uint32_t)RF_KEY_UNTOLD;
     if (ev == NULL) {
+        f->count.refused++;
         lost(f, number, n->since);
         return;
     }
@@ -91,6 +92,7 @@ void rf_feed_emit(struct rf_feed *f, uint32_t number, const struct rf_feed_news 
         free_event(event_of(out));
         break;
     case RF_QUEUE_FULL:
+        f->count.refused++;
         drop(f, ev, false);
         break;
     case RF_QUEUE_DROPPED:
@@ -160,7 +162,8 @@ size_t rf_feed_take(struct rf_feed *f, struct rpcfan_account_event *out, size_t 
                     struct rpcfan_feed_mark *mark)
 {
     size_t got = take_events(f, out, n);
-    if (f->pressed && !rf_queue_pressed(&f->queue, true))
+    if ((f->pressed && !rf_queue_pressed(&f->queue, true)) ||
+        (f->crowded && !rf_queue_above(&f->queue, RF_FEED_ROOMY)))
         f->wake = true; /* there is room for what waited */
     rf_feed_advance(f);
     f->complete_told = f->complete_told || told_all(f);
@@ -175,6 +178,12 @@ size_t rf_feed_take(struct rf_feed *f, struct rpcfan_account_event *out, size_t 
 bool rf_feed_ready(const struct rf_feed *f)
 {
     return f->new_mark || f->queue.count.items > 0;
+}
+
+void rf_feed_measure(struct rf_feed *f)
+{
+    f->pressed = rf_queue_pressed(&f->queue, f->pressed);
+    f->crowded = rf_queue_above(&f->queue, f->crowded ? RF_FEED_ROOMY : RF_FEED_CROWDED);
 }
 
 bool rf_feed_full(const struct rf_feed *f)

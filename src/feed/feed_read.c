@@ -38,7 +38,8 @@ void rf_feed_read_send(struct rf_feed *f, struct rf_feed_read *r, const char *me
                                 .method = method,
                                 .params = params,
                                 .stream = r->kind == RF_FEED_ROWS,
-                                .timeout_ns = RF_FEED_TIMEOUT_NS};
+                                .timeout_ns =
+                                    r->kind == RF_FEED_ROWS ? RF_FEED_ROWS_NS : RF_FEED_TIMEOUT_NS};
     rf_list_push(&f->reads, &r->link);
     f->n_reads++;
     f->count.calls++;

@@ -155,11 +155,11 @@ static void go_on(struct rf_feed *f)
         rf_feed_walk_cancel(f);
         begin(f, floor, false);
     }
-    if (w->token != 0 && w->mode != RF_FEED_PAGES && w->paused != f->pressed) {
-        w->paused = f->pressed;
+    if (w->token != 0 && w->mode != RF_FEED_PAGES && w->paused != f->crowded) {
+        w->paused = f->crowded;
         f->ops.pause(f->ops.arg, w->token, w->paused);
     }
-    if (w->token == 0 && f->now_ns >= w->due_ns && !f->pressed && rf_feed_read_room(f) &&
+    if (w->token == 0 && f->now_ns >= w->due_ns && !f->crowded && rf_feed_read_room(f) &&
         rf_feed_read_ripe(f, w->floor))
         send_part(f);
 }
@@ -188,7 +188,7 @@ uint64_t rf_feed_walk_deadline(const struct rf_feed *f)
 {
     const struct rf_feed_walk *w = &f->walk;
     bool room = f->n_reads < f->calls_max;
-    if (!f->program || f->pressed)
+    if (!f->program || f->crowded)
         return RF_NEVER;
     if (w->busy)
         return w->token != 0 || !room || !rf_feed_read_ripe(f, w->floor)

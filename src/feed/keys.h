@@ -30,7 +30,9 @@ enum {
     RF_KEY_HELD = 1u << 15,      /* counted in the feed's holds, at `hold` */
     RF_KEY_JUDGED = 1u << 16,    /* a check found news; the stream has yet to tell them */
     RF_KEY_BAD = 1u << 17,       /* the node refuses to read it: asked alone, and rarely */
-    RF_KEY_FORKED = 1u << 18     /* processed: its slot is not of the best chain */
+    RF_KEY_FORKED = 1u << 18,    /* processed: its slot is not of the best chain */
+    RF_KEY_LANED = 1u << 19,     /* linked among the doubted */
+    RF_KEY_PASSED = 1u << 20     /* later news came since it was linked there */
 };
 
 /** An account. */

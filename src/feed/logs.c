@@ -124,6 +124,8 @@ static void see(struct rf_logs *l, uint64_t block)
 {
     if (l->seen != RF_NEVER && block <= l->seen)
         return;
+    if (l->seen == RF_NEVER) /* what was before the subscription is not its to tell */
+        l->kept.floor = rf_max_u64(l->kept.floor, block);
     l->seen = block;
     rf_kept_expire(&l->kept, rf_time_sub(block, 4 * (uint64_t)l->core->o.margin));
 }

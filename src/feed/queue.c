@@ -204,9 +204,13 @@ uint64_t rf_queue_since(const struct rf_queue *q)
     return rf_heap_next(&q->by_since);
 }
 
-bool rf_queue_pressed(struct rf_queue *q, bool was_pressed)
+bool rf_queue_above(const struct rf_queue *q, uint64_t percent)
 {
-    uint64_t percent = was_pressed ? 50 : 80;
     return q->count.items > q->items_max / 100 * percent + q->items_max % 100 * percent / 100 ||
            q->count.bytes > q->bytes_max / 100 * percent + q->bytes_max % 100 * percent / 100;
+}
+
+bool rf_queue_pressed(struct rf_queue *q, bool was_pressed)
+{
+    return rf_queue_above(q, was_pressed ? 50 : 80);
 }

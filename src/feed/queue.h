@@ -68,5 +68,7 @@ struct rf_queue_item *rf_queue_take(struct rf_queue *q);
 uint64_t rf_queue_since(const struct rf_queue *q);
 /** Whether a producer that can wait should: over 80 % of a cap, until it is below 50 %. */
 bool rf_queue_pressed(struct rf_queue *q, bool was_pressed);
+/** Whether more than so many percent of a cap are taken, of items or of bytes. */
+bool rf_queue_above(const struct rf_queue *q, uint64_t percent);
 
 #endif

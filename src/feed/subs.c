@@ -34,6 +34,7 @@ static void set_defaults(struct rf_subs *s)
         if (o->message_bytes == 0)
             o->message_bytes = solana ? 4 * KIB : 64 * KIB;
         o->per_s = o->per_s > 0 ? o->per_s : 50;
+        o->retry_ns = o->retry_ns > 0 ? o->retry_ns : RF_SUBS_BACKOFF_CAP_NS;
         s->ep[i].no_batch = o->no_batch;
         s->message_min = o->message_bytes < s->message_min ? o->message_bytes : s->message_min;
     }

@@ -27,6 +27,7 @@ struct rf_subs_endpoint {
     uint32_t per_s;         /* messages with (un)subscribe requests a second; default 50 */
     uint32_t priority;      /* lower goes first */
     uint64_t lifetime_ns;   /* planned reconnect after so long, the new one first; 0: never */
+    uint64_t retry_ns;      /* longest wait before a reconnect; default 30 s */
     bool no_batch;          /* never put several requests into one message (it is also learned) */
 };
 

@@ -28,8 +28,8 @@ void rf_fate_failed(struct rf_subs *s, struct rf_subs_conn *c, const char *why, 
         return;
     if (c->acked && rf_time_sub(now_ns, c->open_ns) >= RF_SUBS_HEALTHY_NS)
         e->fails = 0;
-    uint64_t wait =
-        rf_backoff_full_jitter(RF_SUBS_BACKOFF_NS, RF_SUBS_BACKOFF_CAP_NS, e->fails, &s->rng);
+    uint64_t wait = rf_backoff_full_jitter(rf_min_u64(RF_SUBS_BACKOFF_NS, e->o.retry_ns),
+                                           e->o.retry_ns, e->fails, &s->rng);
     e->fails++;
     e->fail_ns = now_ns;
     e->probing = true;

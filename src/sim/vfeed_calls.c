@@ -14,6 +14,7 @@
 #define ROWS_AT_ONCE 16
 #define ROWS_EVERY_NS RF_MS
 #define SLOT_NS (400 * RF_MS)
+#define SILENCE_NS (60 * RF_SEC)
 
 static void free_call(struct rf_vfeed *w, struct rf_vfeed_call *c)
 {
@@ -103,7 +104,8 @@ void rf_vfeed_call_make(struct rf_vfeed *w, uint32_t client, const struct rf_fee
     c->params = rf_memdup(call->params.data, call->params.len);
     c->stream = call->stream;
     c->floor = floor_of(call->params);
-    c->until_ns = rf_time_add(w->now_ns, call->timeout_ns);
+    /* What is never answered ends by the endpoint's timeout, however long the call may take. */
+    c->until_ns = rf_time_add(w->now_ns, rf_min_u64(call->timeout_ns, SILENCE_NS));
     c->node = (uint32_t)rf_rng_below(&w->wire_rng, w->o.endpoints);
     c->event.call = c;
     c->first = true;

@@ -13,7 +13,7 @@
  * once for many changes. */
 #define LOG_PAGES "4000"
 #define LOG_BYTES "67108864"
-/* How long another writer is waited for. */
+/* How long another writer is waited for where the caller does not say. */
 #define BUSY_MS 5000
 
 #define COLUMNS "state, slot, seq, hash, lamports, rent_epoch, space, executable, owner, data"
@@ -100,7 +100,10 @@ static enum rpcfan_err set_up(struct rf_db *db, const struct rf_db_options *o,
                               struct rpcfan_error *err)
 {
     char limit[60];
-    sqlite3_busy_timeout(db->sql, BUSY_MS);
+    if (o->busy != NULL)
+        sqlite3_busy_handler(db->sql, o->busy, o->busy_arg);
+    else
+        sqlite3_busy_timeout(db->sql, BUSY_MS);
     enum rpcfan_err rc = run(db, "PRAGMA cache_size = -" CACHE_KIB, err);
     sqlite3_snprintf(sizeof limit, limit, "PRAGMA max_page_count = %u", o->pages_max);
     if (rc == RPCFAN_OK && o->pages_max > 0)

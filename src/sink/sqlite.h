@@ -62,6 +62,10 @@ struct rf_db_options {
     bool by_seq;                    /* slots may go back: seq alone decides what is newer */
     bool read_only;                 /* it must be there; nothing can be put */
     uint32_t pages_max;             /* tests: the file's largest size in pages; 0: no limit */
+    /* Asked while another program holds a lock, for the n-th time from 0: wait a little. @return 0
+     * to give up, with RPCFAN_EIO. NULL: 5 s are waited. */
+    int (*busy)(void *arg, int n);
+    void *busy_arg;
 };
 
 /** How far it is complete. */

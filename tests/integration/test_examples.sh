@@ -35,6 +35,10 @@ node --latency 'fixed 60s method=eth_getBlockByNumber' --track eth_getBalance
 slow=$url
 node --latency 'fixed 300ms'
 late=$url
+node --block-time 50ms --fault 'ws-close after=4'
+heads=$url
+node --solana
+solana=$url
 
 one=0x00000000000000000000000000000000000000ab
 two=0x00000000000000000000000000000000000000cd
@@ -43,14 +47,16 @@ printf '%s\n' $one $two | "$rpcfan" batch -u "$plain" -m eth_getBalance -p '["{}
 
 for kind in tree installed; do
     if [ $kind = tree ]; then
-        sync=$build/examples/sync async=$build/examples/async
+        programs=$build/examples
     else
-        sync=$dir/sync async=$dir/async
-        begin "sync.c compiles against an installed library"
-        compile "$PWD/examples/sync.c" "$sync"
-        begin "async.c compiles against an installed library"
-        compile "$PWD/examples/async.c" "$async"
+        programs=$dir/examples
+        mkdir "$programs"
+        for name in sync async subscribe feed; do
+            begin "$name.c compiles against an installed library"
+            compile "$PWD/examples/$name.c" "$programs/$name"
+        done
     fi
+    sync=$programs/sync async=$programs/async
 
     begin "sync ($kind) prints the chain id and the balances"
     example 0 "$sync" "$plain" $one $two
@@ -115,6 +121,32 @@ for kind in tree installed; do
     line_is 1 'balances: [0-9]+ answered, [0-9]+ failed'
     line_is 2 'closed: uv_loop_close\(\) = 0'
     err_has 'async: first failure: '
+done
+
+for kind in tree installed; do
+    programs=$build/examples
+    [ $kind = tree ] || programs=$dir/examples
+    begin "subscribe ($kind) tells heads in order, and gaps"
+    example 0 "$programs/subscribe" "$heads" 12
+    line_is 1 'subscribed at ep1'
+    grep -q '^a gap: ' "$dir/out" || wrong "no gap was told"
+    sed -n 's/^block //p' "$dir/out" >"$dir/blocks"
+    [ "$(wc -l <"$dir/blocks")" = 12 ] || wrong "there are not 12 blocks"
+    seq "$(head -n 1 "$dir/blocks")" "$(tail -n 1 "$dir/blocks")" | cmp -s - "$dir/blocks" ||
+        wrong "a block is missing"
+
+    begin "subscribe ($kind) says what is wrong"
+    example 2 "$programs/subscribe" nonsense://x 1
+    err_has 'subscribe: '
+    example 2 "$programs/subscribe"
+    err_has 'usage: '
+
+    begin "feed ($kind) is complete up to a slot"
+    key=$("$rpcfan" call -u "$solana" sim_program | tr -d '"')
+    example 0 "$programs/feed" "$solana" "$key" 4
+    line_is 1 '[0-9]+ accounts, [0-9]+ events, [0-9]+ bytes; complete up to slot [1-9][0-9]* of [0-9]+'
+    example 2 "$programs/feed" "$solana" nobody 1
+    err_has 'the program "nobody" is no address'
 done
 
 # block LANGUAGE N: the Nth fenced block of README.md in that language.

@@ -58,6 +58,7 @@ NUMBER(ep_ws_per_s, EP.ws_per_s)
 NUMBER(ep_ws_bytes, EP.ws_bytes)
 NUMBER(ep_ws_ping, EP.ws_ping_ms)
 NUMBER(ep_ws_lifetime, EP.ws_lifetime_ms)
+NUMBER(ep_ws_retry, EP.ws_retry_ms)
 NUMBER(ep_n_limits, EP.n_limits)
 NUMBER(limit_each, EP.n_limits == 0 ? 0 : EP.limits[0].each)
 NUMBER(ep_n_headers, EP.n_headers)
@@ -155,6 +156,7 @@ static const struct {
     {ENDPOINT, "ws_bytes: 16MiB", ep_ws_bytes, 16777216},
     {ENDPOINT, "ws_ping: 20s", ep_ws_ping, 20000},
     {ENDPOINT, "ws_lifetime: 25m", ep_ws_lifetime, 1500000},
+    {ENDPOINT, "ws_retry: 3s", ep_ws_retry, 3000},
 };
 
 static const struct {

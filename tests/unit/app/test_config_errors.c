@@ -105,6 +105,7 @@ static const struct {
     {ENDPOINT, "ws_url: http://127.0.0.1:8900",
      "ws_url must be ws://HOST... or wss://HOST..., or \"\" for none"},
     {ENDPOINT, "ws_ping: 1ms", "ws_ping must be whole milliseconds, from 1000ms to 86400s"},
+    {ENDPOINT, "ws_retry: 0s", "ws_retry must be whole milliseconds, from 1ms to 86400s"},
     {NETWORK, "policy: fastest", "policy must be balance, failover, first, quorum or broadcast"},
     {NETWORK, "policy: quorum",
      "a quorum of 2 needs as many endpoints, and network 'main' has 1; add some, or lower "

@@ -33,6 +33,7 @@ static void test_options_init_sets_what_the_header_says(void **state)
     assert_int_equal(e.ws_bytes, 64 * 1024 * 1024);
     assert_int_equal(e.ws_ping_ms, 15000);
     assert_int_equal(e.ws_lifetime_ms, 0);
+    assert_int_equal(e.ws_retry_ms, 30000);
 }
 
 static void test_options_copy_owns_its_strings(void **state)

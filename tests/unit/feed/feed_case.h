@@ -25,6 +25,7 @@ struct case_call {
     char method[32];
     char *params;
     bool stream, open, canceled, paused;
+    uint64_t timeout_ns;
 };
 
 struct feed_case {
@@ -82,7 +83,8 @@ __attribute__((unused)) static void case_call(void *arg, const struct rf_feed_ca
     struct feed_case *c = arg;
     assert_true(c->n_calls < CASE_CALLS);
     struct case_call *k = &c->call[c->n_calls++];
-    *k = (struct case_call){.token = call->token, .stream = call->stream, .open = true};
+    *k = (struct case_call){
+        .token = call->token, .stream = call->stream, .open = true, .timeout_ns = call->timeout_ns};
     snprintf(k->method, sizeof k->method, "%s", call->method);
     k->params = malloc(call->params.len + 1);
     memcpy(k->params, call->params.data, call->params.len);
@@ -227,12 +229,12 @@ __attribute__((unused)) static void case_told(struct feed_case *c, uint64_t sess
 {
     size_t len = strlen(json);
     struct rf_blob *blob = rf_blob_new(len);
-    rf_blob_add(blob, json, len);
+    bool kept = blob != NULL && rf_blob_add(blob, json, len); /* without one it is copied */
     case_note(c, (struct rf_note){.kind = RF_NOTE_DATA,
                                   .session = session,
                                   .tag = tag,
-                                  .json = {blob->data, len},
-                                  .blob = blob});
+                                  .json = {kept ? blob->data : json, len},
+                                  .blob = kept ? blob : NULL});
     rf_blob_unref(blob);
 }
 

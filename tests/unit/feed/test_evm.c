@@ -218,6 +218,30 @@ static void test_a_gap_of_logs_is_filled_and_what_fell_in_it_taken_back(void **s
     v_stop(v);
 }
 
+/* Once, a gap was filled from so many blocks before it, as far back as before the subscription. */
+static void test_logs_of_before_the_subscription_are_not_told(void **state)
+{
+    (void)state;
+    v_start(v, false, 2);
+    v_mine(v, 0, 10);
+    v_up(v);
+    v_for(v, RF_SEC);
+    v_mine(v, 0, 2);
+    v_for(v, RF_SEC);
+    v_down(v);
+    v_mine(v, 0, 2);
+    v_up(v);
+    v_for(v, 20 * RF_SEC);
+    assert_false(v->in_gap);
+    v_check(v);
+    for (uint32_t i = 0; i < v->n; i++) {
+        /* the block that was the newest when the feed asked may be told */
+        for (uint32_t k = 0; k < v->block[i].n_logs && v->block[i].number + 1 < v->first_block; k++)
+            assert_int_equal(v->block[i].told[k], 0);
+    }
+    v_stop(v);
+}
+
 static void test_quiet_logs_do_not_make_long_ranges(void **state)
 {
     (void)state;
@@ -488,6 +512,7 @@ int main(void)
         cmocka_unit_test(test_thousand_cuts_of_heads_with_a_node_behind),
         cmocka_unit_test(test_logs_come_once_and_are_taken_back),
         cmocka_unit_test(test_a_gap_of_logs_is_filled_and_what_fell_in_it_taken_back),
+        cmocka_unit_test(test_logs_of_before_the_subscription_are_not_told),
         cmocka_unit_test(test_quiet_logs_do_not_make_long_ranges),
         cmocka_unit_test(test_logs_that_cannot_be_read_leave_the_gap_open),
         cmocka_unit_test(test_too_much_that_is_held_is_read_instead),

@@ -148,7 +148,9 @@ static void test_processed_reads_what_stands_on_a_fork_that_was_left(void **stat
     assert_int_equal(case_take(&c), 1);
     case_event(&c, 0, RPCFAN_ACCOUNT_UPDATE, 0, 102);
     assert_null(case_open(&c, NULL));
-    slot_at(&c, 103, 101, 60); /* 102 is not below it */
+    slot_at(&c, 103, 101, 60); /* it has only begun */
+    assert_null(case_open(&c, NULL));
+    slot_at(&c, 104, 103, 60); /* 102 is not below it */
     struct case_call *k = case_open(&c, "getMultipleAccounts");
     assert_non_null(k);
     assert_non_null(strstr(k->params, case_key(0)));
@@ -157,9 +159,10 @@ static void test_processed_reads_what_stands_on_a_fork_that_was_left(void **stat
     assert_int_equal(case_take(&c), 1);
     case_event(&c, 0, RPCFAN_ACCOUNT_UPDATE, 0, 103);
     /* A root whose chain does not hold the slot that an answer named. */
-    slot_at(&c, 104, 101, 60);
+    case_walk(&c, case_open(&c, "getProgramAccounts"), 103);
+    slot_at(&c, 105, 101, 60);
     c.lamports[0] = 20;
-    slot_at(&c, 150, 104, 104);
+    slot_at(&c, 150, 105, 105);
     k = case_open(&c, "getMultipleAccounts");
     assert_non_null(k);
     case_answer(&c, k, 150);

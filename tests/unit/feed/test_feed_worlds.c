@@ -41,6 +41,7 @@ struct world {
     enum rpcfan_overflow overflow;
     uint64_t queue_events, queue_bytes;
     uint64_t sweep_ms, audit_ms; /* 0: 20 s, 2 s */
+    uint32_t audit_keys;         /* 0: 10 */
     uint64_t lifetime_ns;
     struct rf_vfeed_checks checks;
     uint64_t settle_s; /* until all is as it should be; 0: 60 */
@@ -98,6 +99,10 @@ static const struct world worlds[] = {
      TRUE_CHECKS},
     {.name = "spoiled",
      .knobs = "keys=60 truncate=2 garble=2 bad58=10",
+     .checks = {.strict = true, .honest = true, .stuck_ns = 120 * RF_SEC}},
+    {.name = "spoiled-accounts",
+     .knobs = "keys=60 truncate=2 garble=2 bad58=10",
+     .accounts = 40,
      .checks = {.strict = true, .honest = true, .stuck_ns = 120 * RF_SEC}},
     {.name = "lagging",
      .knobs = "keys=60 nodes=2 lag2=6000 close-ws=5",
@@ -311,7 +316,7 @@ static struct rf_vfeed *make_world(const struct world *d, uint64_t seed)
     o.feed.queue_bytes = or (d->queue_bytes, o.feed.queue_bytes);
     o.feed.sweep_ms = or (d->sweep_ms, 20000);
     o.feed.audit_ms = or (d->audit_ms, 2000);
-    o.feed.audit_keys = 10;
+    o.feed.audit_keys = d->audit_keys == 0 ? 10 : d->audit_keys;
     o.feed.calls = 4;
     if (rf_vfeed_new(&o, &w, &err) != RPCFAN_OK)
         fail_msg("%s: %s", d->name, err.text);
@@ -332,6 +337,15 @@ static void happen(const struct world *d, struct rf_vfeed *w, struct rf_rng *rng
         bool stop = rf_rng_below(rng, 4) == 0;
         rf_vfeed_consumer(w)->every_ns = stop ? 60 * RF_SEC : d->consumer.every_ns;
     }
+}
+
+/* Two feeds of the same accounts share what is on the wire (I13). */
+static void check_shared(const struct world *d, struct rf_vfeed *w)
+{
+    struct rf_subs_counters c;
+    rf_vfeed_subs(w, &c);
+    assert_true(c.subs == d->accounts || c.subs == 2 * d->accounts);
+    assert_int_equal(c.wire, d->accounts);
 }
 
 /* The figures of a run, where they are asked for. */
@@ -382,6 +396,8 @@ static uint64_t run_world(const struct world *d, uint64_t seed, uint64_t slots)
     for (uint64_t ns = 0; ns < slots * SLOT_NS && bad == NULL;) {
         uint64_t some = RF_SEC + rf_rng_below(&rng, 40 * RF_SEC);
         bad = rf_vfeed_run(w, some);
+        if (d->twins && bad == NULL)
+            check_shared(d, w);
         happen(d, w, &rng);
         ns += some;
     }
@@ -416,9 +432,50 @@ static void test_feed_world_same_seed(void **state)
     assert_true(a != run_world(&worlds[4], 78, 500));
 }
 
+static uint64_t opened(struct rf_vfeed *w)
+{
+    return rf_vfeed_book(w)->opened;
+}
+
+/* Only the audit can see that a subscription tells nothing any more while the slots go on: with the
+ * defaults it does within 30 s, and ends the connection; after that nothing is late. */
+static void test_feed_world_stalls(void **state)
+{
+    (void)state;
+    static const struct world d = {.name = "stalls",
+                                   .knobs = "keys=60",
+                                   .sweep_ms = 600000,
+                                   .audit_ms = 10000,
+                                   .audit_keys = 5,
+                                   .checks = {.honest = true}};
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        struct rf_vfeed *w = make_world(&d, seed);
+        const char *bad = rf_vfeed_run(w, 30 * RF_SEC + seed * RF_SEC);
+        uint64_t before = opened(w);
+        rf_vfeed_knobs(w, "stall=1000");
+        for (int i = 0; i < 20 && rf_validator_counted(rf_vfeed_validator(w))->stalled == 0; i++)
+            bad = bad == NULL ? rf_vfeed_run(w, SLOT_NS) : bad;
+        rf_vfeed_knobs(w, "stall=0 close=0 reassign=0 regroup=0 resize=0");
+        uint64_t from = rf_vfeed_now(w);
+        while (bad == NULL && opened(w) == before && rf_vfeed_now(w) < from + 60 * RF_SEC)
+            bad = rf_vfeed_run(w, SLOT_NS);
+        if (getenv("VERBOSE") != NULL)
+            printf("found after %.1f s\n", (double)(rf_vfeed_now(w) - from) / (double)RF_SEC);
+        assert_in_range(rf_vfeed_now(w) - from, 1, 30 * RF_SEC);
+        if (bad == NULL)
+            bad = rf_vfeed_run(w, 20 * RF_SEC);
+        rf_vfeed_checks(w)->stale_ns = 8 * RF_SEC;
+        if (bad == NULL)
+            bad = rf_vfeed_run(w, 40 * RF_SEC);
+        if (bad != NULL)
+            fail_msg("stalls, seed %llu: %s", (unsigned long long)seed, bad);
+        rf_vfeed_free(w);
+    }
+}
+
 int main(void)
 {
-    static struct CMUnitTest tests[RF_COUNT(worlds) + 1];
+    static struct CMUnitTest tests[RF_COUNT(worlds) + 2];
     const char *only = getenv("WORLD");
     size_t n = 0;
     for (size_t i = 0; i < RF_COUNT(worlds); i++)
@@ -428,5 +485,7 @@ int main(void)
                                              .initial_state = (void *)(uintptr_t)&worlds[i]};
     if (only == NULL)
         tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_feed_world_same_seed);
+    if (only == NULL || strcmp(only, "stalls") == 0)
+        tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_feed_world_stalls);
     return _cmocka_run_group_tests("feed worlds", tests, n, NULL, NULL);
 }

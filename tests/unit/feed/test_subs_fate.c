@@ -295,6 +295,21 @@ static void test_reconnects_back_off_and_forget_after_health(void **state)
     w_stop(w);
 }
 
+static void test_reconnects_wait_no_longer_than_configured(void **state)
+{
+    (void)state;
+    struct rf_subs_options o = options(RPCFAN_SOLANA, 1);
+    ep[0].retry_ns = 200 * RF_MS;
+    w->node[0].down = true;
+    w_start(w, &o);
+    w_account(w, 0, 1, 1);
+    w_for(w, 60 * RF_SEC);
+    assert_true(w_count(w).opened > 400); /* one in 100 ms and the way there on average */
+    w->node[0].down = false;
+    assert_true(time_to_up(0) <= 300 * RF_MS);
+    w_stop(w);
+}
+
 static void test_many_that_fall_together_are_one_failure(void **state)
 {
     (void)state;
@@ -430,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_handshakes_that_are_refused_obey_retry_after),
         cmocka_unit_test(test_an_endpoint_that_forbids_is_left_alone_for_minutes),
         cmocka_unit_test(test_reconnects_back_off_and_forget_after_health),
+        cmocka_unit_test(test_reconnects_wait_no_longer_than_configured),
         cmocka_unit_test(test_many_that_fall_together_are_one_failure),
         cmocka_unit_test(test_internal_errors_are_tried_again),
         cmocka_unit_test(test_what_no_endpoint_takes_is_refused_here),

@@ -530,6 +530,46 @@ static void test_compare_with_the_chain(void **state)
     rf_db_close(db);
 }
 
+/* Another program's lock, which it lets go of at the third question, or never. */
+struct lock {
+    sqlite3 *sql;
+    int asked, last, gives_up;
+};
+
+static int ask_lock(void *arg, int n)
+{
+    struct lock *l = arg;
+    l->asked++;
+    l->last = n;
+    if (n == 2 && !l->gives_up)
+        sqlite3_exec(l->sql, "COMMIT", NULL, NULL, NULL);
+    return !l->gives_up;
+}
+
+static void test_lock_is_waited_for_as_the_caller_says(void **state)
+{
+    (void)state;
+    struct lock l = {0};
+    struct rf_db_options o = options();
+    o.busy = ask_lock;
+    o.busy_arg = &l;
+    struct rf_db *db = open_with(&o);
+    assert_int_equal(sqlite3_open(path, &l.sql), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(l.sql, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    put(db, 1, 100, 1, 5);
+    commit(db, 100, 1);
+    assert_int_equal(l.asked, 3);
+    assert_int_equal(l.last, 2);
+    l.gives_up = 1;
+    assert_int_equal(sqlite3_exec(l.sql, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    struct rpcfan_feed_mark mark = {.watermark = 101, .seq = 1};
+    assert_int_equal(rf_db_commit(db, &mark, &err), RPCFAN_EIO);
+    assert_non_null(strstr(err.text, "holds a lock"));
+    assert_int_equal(l.asked, 4);
+    sqlite3_close(l.sql);
+    rf_db_close(db);
+}
+
 static void test_out_of_memory_is_survived(void **state)
 {
     (void)state;
@@ -577,6 +617,7 @@ int main(void)
         CASE(test_second_writer_takes_over),
         CASE(test_readers_do_not_disturb),
         CASE(test_compare_with_the_chain),
+        CASE(test_lock_is_waited_for_as_the_caller_says),
         CASE(test_out_of_memory_is_survived),
     };
     if (mkdtemp(dir) == NULL)
