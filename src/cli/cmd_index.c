@@ -138,7 +138,8 @@ static int run(struct rf_index *x)
         open_db(x);
     if (rf_follow_over(&x->follow))
         return x->follow.failed;
-    bool wanted = !cli->no_progress && (!x->o->emit || isatty(STDOUT_FILENO) == 0);
+    bool lines = x->o->emit || x->o->verify;
+    bool wanted = !cli->no_progress && (!lines || isatty(STDOUT_FILENO) == 0);
     rf_progress_init(&x->progress, wanted, cli->log, began_ns);
     status = x->o->verify ? rf_index_verify(x) : rf_index_run(x);
     x->count.wall_ns = rpcfan_now_ns() - began_ns;

@@ -9,6 +9,7 @@
 #include "base/base58.h"
 #include "base/keccak.h"
 #include "base/mem.h"
+#include "base/pubkey.h"
 #include "json/rpc.h"
 
 /* What getProgramAccounts takes. */
@@ -67,9 +68,8 @@ static const char *const encodings[] = {"base64", "base64+zstd", NULL};
 
 static bool is_key(const char *text)
 {
-    uint8_t key[32];
-    size_t n;
-    return rf_base58_decode(text, strlen(text), key, sizeof key, &n) && n == sizeof key;
+    uint8_t key[RF_PUBKEY_BYTES];
+    return rf_pubkey_decode(text, strlen(text), key);
 }
 
 /* A filter as getProgramAccounts takes it, or size=N, or memcmp=OFFSET:BASE58. */
@@ -205,9 +205,8 @@ const char *rf_index_options_check(const struct rf_index_options *o)
 static enum rpcfan_err add_key(struct rf_index_options *o, const char *text, size_t n, size_t line,
                                size_t *cap, struct rpcfan_error *err)
 {
-    uint8_t key[32];
-    size_t bytes;
-    if (!rf_base58_decode(text, n, key, sizeof key, &bytes) || bytes != sizeof key)
+    uint8_t key[RF_PUBKEY_BYTES];
+    if (!rf_pubkey_decode(text, n, key))
         return rf_fail(err, RPCFAN_EINVAL,
                        "%.200s, line %zu: '%.*s' is no key: 32 bytes in base58, one a line",
                        o->accounts, line, (int)rf_min_u64(n, 60), text);

@@ -16,10 +16,10 @@
 #include "base/base58.h"
 #include "base/base64.h"
 #include "base/mem.h"
+#include "base/pubkey.h"
 #include "json/rpc.h"
 #include "rpcfan/feed.h"
 
-#define KEY_BYTES 32
 /* The longest member's name, with each letter written as \uXXXX. */
 #define NAME_RAW_MAX 60
 /* Caps from here on say nothing about what compressed data may come to. */
@@ -99,9 +99,7 @@ static enum rpcfan_err read_number(struct reader *r, uint64_t *v, bool saturate)
 static enum rpcfan_err read_owner(struct reader *r)
 {
     struct text t = string_of(r);
-    size_t n;
-    bool ok = !t.escaped && rf_base58_decode(t.raw.data, t.raw.len, r->out->owner, KEY_BYTES, &n) &&
-              n == KEY_BYTES;
+    bool ok = !t.escaped && rf_pubkey_decode(t.raw.data, t.raw.len, r->out->owner);
     return ok ? RPCFAN_OK : RPCFAN_EMALFORMED;
 }
 

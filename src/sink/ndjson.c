@@ -1,7 +1,7 @@
 /* ndjson.c - changes and notes as lines of JSON. */
 #include "sink/ndjson.h"
 
-#include "base/base58.h"
+#include "base/pubkey.h"
 #include "json/rpc.h"
 
 const char *rf_ndjson_kind(enum rpcfan_account_kind kind)
@@ -12,8 +12,8 @@ const char *rf_ndjson_kind(enum rpcfan_account_kind kind)
 
 static void add_key(struct rf_buf *b, const uint8_t key[32])
 {
-    char text[RF_BASE58_LEN(32)];
-    rf_buf_add(b, text, rf_base58_encode(key, 32, text));
+    char text[RF_PUBKEY_TEXT];
+    rf_buf_add(b, text, rf_pubkey_encode(key, text));
 }
 
 /* A line must not hold a line end, and a proxy may write JSON for people. */

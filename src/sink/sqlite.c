@@ -238,7 +238,7 @@ static void bind_owner(struct rf_db *db, sqlite3_stmt *s, const struct rpcfan_ac
     }
     if (db->owner_len == 0 || memcmp(db->owner, account->owner, sizeof db->owner) != 0) {
         memcpy(db->owner, account->owner, sizeof db->owner);
-        db->owner_len = (int)rf_base58_encode(db->owner, sizeof db->owner, db->owner_text);
+        db->owner_len = (int)rf_pubkey_encode(db->owner, db->owner_text);
     }
     sqlite3_bind_text(s, 10, db->owner_text, db->owner_len, SQLITE_STATIC);
 }
@@ -271,11 +271,11 @@ static void bind_row(struct rf_db *db, sqlite3_stmt *s, const struct rpcfan_acco
 enum rpcfan_err rf_db_put(struct rf_db *db, const struct rpcfan_account_event *ev,
                           const struct rpcfan_account *account, struct rpcfan_error *err)
 {
-    char key[RF_DB_KEY_TEXT];
+    char key[RF_PUBKEY_TEXT];
     enum rpcfan_err rc = begin(db, err);
     if (rc != RPCFAN_OK)
         return rc;
-    int len = (int)rf_base58_encode(ev->key, sizeof ev->key, key);
+    int len = (int)rf_pubkey_encode(ev->key, key);
     sqlite3_bind_text(db->put, 1, key, len, SQLITE_STATIC);
     bind_row(db, db->put, ev, account);
     int code = step(db->put);

@@ -4,11 +4,8 @@
 
 #include <sqlite3.h>
 
-#include "base/base58.h"
+#include "base/pubkey.h"
 #include "sink/sqlite.h"
-
-/** Base58 of 32 bytes and a NUL. */
-#define RF_DB_KEY_TEXT (RF_BASE58_LEN(32) + 1)
 
 struct rf_db {
     sqlite3 *sql;
@@ -22,7 +19,7 @@ struct rf_db {
     struct rf_db_checkpoint checkpoint;
     struct rf_db_counters count;
     uint8_t owner[32]; /* the last one and its text: most accounts of a feed share one */
-    char owner_text[RF_DB_KEY_TEXT];
+    char owner_text[RF_PUBKEY_TEXT];
     int owner_len;      /* 0: none yet */
     uint64_t *seen;     /* a bit for each account.id; owned */
     uint64_t seen_bits; /* how many */

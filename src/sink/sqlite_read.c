@@ -11,9 +11,7 @@
 static bool read_key(sqlite3_stmt *s, int i, uint8_t key[32])
 {
     const char *text = (const char *)sqlite3_column_text(s, i);
-    size_t n = 0;
-    return text != NULL &&
-           rf_base58_decode(text, (size_t)sqlite3_column_bytes(s, i), key, 32, &n) && n == 32;
+    return text != NULL && rf_pubkey_decode(text, (size_t)sqlite3_column_bytes(s, i), key);
 }
 
 /* Fill `known` from a statement. @return SQLITE_ROW while there is more, else how it ended. */
@@ -80,8 +78,8 @@ static enum rpcfan_err begin_compare(struct rf_db *db, struct rpcfan_error *err)
 
 static bool same_content(sqlite3_stmt *s, const struct rpcfan_account *a)
 {
-    char owner[RF_DB_KEY_TEXT];
-    size_t n = rf_base58_encode(a->owner, sizeof a->owner, owner);
+    char owner[RF_PUBKEY_TEXT];
+    size_t n = rf_pubkey_encode(a->owner, owner);
     const void *text = sqlite3_column_text(s, 7), *data = sqlite3_column_blob(s, 8);
     return (uint64_t)sqlite3_column_int64(s, 3) == a->lamports &&
            (uint64_t)sqlite3_column_int64(s, 4) == a->rent_epoch &&
@@ -110,11 +108,11 @@ enum rpcfan_err rf_db_compare(struct rf_db *db, const uint8_t key[32], uint64_t 
                               const struct rpcfan_account *account, enum rf_db_verdict *verdict,
                               struct rpcfan_error *err)
 {
-    char text[RF_DB_KEY_TEXT];
+    char text[RF_PUBKEY_TEXT];
     enum rpcfan_err rc = db->find != NULL ? RPCFAN_OK : begin_compare(db, err);
     if (rc != RPCFAN_OK)
         return rc;
-    sqlite3_bind_text(db->find, 1, text, (int)rf_base58_encode(key, 32, text), SQLITE_STATIC);
+    sqlite3_bind_text(db->find, 1, text, (int)rf_pubkey_encode(key, text), SQLITE_STATIC);
     int code = sqlite3_step(db->find);
     *verdict = RF_DB_MISSING;
     if (code == SQLITE_ROW)

@@ -73,6 +73,12 @@ head -n 19 "$dir/keys" >"$dir/fewer"
 run 2 index -u "$url" --accounts "$dir/fewer" --db "$dir/some.sqlite" --once
 err_has "is of other accounts: of 20 accounts"
 
+begin "what came compressed is the same"
+knobs zstd=1
+index 0 --db "$dir/z.sqlite" --once --encoding base64+zstd
+index 0 --db "$dir/z.sqlite" --verify
+knobs zstd=0
+
 begin "verify tells what differs: missing, extra and changed accounts"
 knobs writes=30
 index 0 --db "$dir/b.sqlite" --once
