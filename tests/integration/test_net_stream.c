@@ -325,6 +325,7 @@ static void break_off(struct answer how, enum rf_transport transport, const char
     if (how.cut > 1000)
         assert_true(g->rows > 0 && g->rows < 1000);
     assert_null(ex->reply.blob);
+    raw_wait_closed(g->s, 1); /* its thread reads the answer no more */
     /* and again, with the same handle or another */
     g->a = (struct answer){.rows = 10};
     ex = ask(g);
