@@ -214,10 +214,7 @@ tsan: ## thread sanitizer
 	$(Q)TSAN_OPTIONS=halt_on_error=1 $(MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread sanitized
 ubsan: ## undefined-behaviour sanitizer alone
 	$(Q)$(MAKE) BUILD=$(BUILD)/ubsan SANITIZE=undefined sanitized
-# The pure rooms have one thread (gate-rooms sees to it): nothing for the thread sanitizer.
-PURE := json policy core feed
-PURE_BIN := $(foreach room,$(PURE),$(filter $(BUILD)/tests/unit/$(room)/%,$(UNIT_BIN)))
-SANITIZED_BIN := $(filter-out %_sim $(if $(filter thread,$(SANITIZE)),$(PURE_BIN)),$(UNIT_BIN)) $(SCEN_BIN) $(INT_BIN)
+SANITIZED_BIN := $(filter-out %_sim,$(UNIT_BIN)) $(SCEN_BIN) $(INT_BIN)
 sanitized: all $(SANITIZED_BIN)
 	$(Q)UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 scripts/run-tests sanitized $(SANITIZED_BIN)
 

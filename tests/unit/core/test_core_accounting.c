@@ -10,6 +10,7 @@
 
 #include "core/state.h"
 #include "sim/vnode.h"
+#include "rounds.h"
 
 #define EPS 3
 #define LIVE_MAX 3000
@@ -187,10 +188,10 @@ static void test_accounting_an_hour_replays_from_its_seed(void **state)
 {
     (void)state;
     struct run a, b, c;
-    run_hour(&a, 42, 3600);
-    run_hour(&b, 42, 3600);
+    run_hour(&a, 42, ROUNDS(3600));
+    run_hour(&b, 42, ROUNDS(3600));
     run_hour(&c, 43, 60);
-    assert_true(a.submitted > 600000);
+    assert_true(a.submitted > ROUNDS(600000));
     assert_int_equal(a.hash, b.hash);
     assert_true(a.hash != c.hash);
 }
@@ -274,7 +275,7 @@ static void run_abruptly(uint64_t seed)
 static void test_accounting_cancels_and_closes_at_any_moment(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 300; seed++)
+    for (uint64_t seed = 1; seed <= ROUNDS(300); seed++)
         run_abruptly(seed);
 }
 

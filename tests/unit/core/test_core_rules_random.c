@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "core/rules.h"
+#include "rounds.h"
 
 /* Whatever the text is: rules or a refusal, and what was read can be held against an answer. */
 static void read_random(struct rf_rng *rng, const char *text)
@@ -67,7 +68,7 @@ static void test_rules_random_bytes_never_crash(void **state)
                                        "c-1 app \"q\"\n"};
     struct rf_rng rng;
     rf_rng_init(&rng, 5);
-    for (uint32_t i = 0; i < 100000; i++) {
+    for (uint32_t i = 0; i < ROUNDS(100000); i++) {
         char text[400] = "";
         size_t len = 0;
         if (i % 2 == 0) {

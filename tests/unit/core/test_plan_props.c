@@ -6,9 +6,10 @@
 #include "base/mem.h"
 #include "chain_case.h"
 #include "core/txhash.h"
+#include "rounds.h"
 
 #define EPS 5
-#define RUNS 1400
+#define RUNS ROUNDS(1400)
 #define CALLS 80
 
 /* What a node does to how many of 1000 exchanges, and what it thinks of ranges. */

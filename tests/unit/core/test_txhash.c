@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/keccak.h"
 #include "base/rng.h"
+#include "rounds.h"
 
 static struct rpcfan_slice text_slice(const char *s)
 {
@@ -66,7 +67,7 @@ static void test_tx_hash_is_of_the_raw_bytes_of_any_type(void **state)
     (void)state;
     struct rf_rng r;
     rf_rng_init(&r, 7702);
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < ROUNDS(20000); i++) {
         uint8_t tx[700];
         char got[RF_TX_HASH_LEN], want[RF_TX_HASH_LEN];
         size_t n = 1 + (size_t)rf_rng_below(&r, sizeof tx);
@@ -182,7 +183,7 @@ static void test_signature_is_the_first_of_the_transaction(void **state)
     struct rf_rng r;
     struct rf_buf b = {0};
     rf_rng_init(&r, 1232);
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < ROUNDS(20000); i++) {
         uint8_t tx[1232];
         char want[RF_TX_SIGNATURE_LEN], got[RF_TX_SIGNATURE_LEN];
         uint8_t signatures = (uint8_t)(1 + rf_rng_below(&r, 12));

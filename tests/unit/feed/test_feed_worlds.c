@@ -17,10 +17,15 @@
 
 #include "sim/vfeed.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SLOTS 1500 /* each is dearer */
+#if defined(__SANITIZE_THREAD__) /* each is dearer */
+#define SLOTS 300
+#define SEEDS 1
+#elif defined(__SANITIZE_ADDRESS__)
+#define SLOTS 1500
+#define SEEDS 2
 #else
 #define SLOTS 12000
+#define SEEDS 2
 #endif
 #define SLOT_NS (400 * RF_MS)
 #define PER_S 50 /* messages that subscribe, where a world says nothing else: rather slow */
@@ -486,7 +491,7 @@ static uint64_t run_world(const struct world *d, uint64_t seed, uint64_t slots)
 static void test_feed_world(void **state)
 {
     const struct world *d = *state;
-    uint64_t first = env("FIRST", 1), n = env("SEEDS", 2);
+    uint64_t first = env("FIRST", 1), n = env("SEEDS", SEEDS);
     for (uint64_t seed = first; seed < first + n; seed++)
         run_world(d, seed, env("SLOTS", SLOTS));
 }
